@@ -1,0 +1,164 @@
+"""What a run produces: answers, verdicts on them, and cases, which join both to their probe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bias_suite.errors import ReportError
+from bias_suite.probes import Probe
+
+Status = Literal["passed", "failed", "error"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model under test said to one question.
+
+    Attributes:
+        text: The answer; empty where `error` is set.
+        contexts: The passages that the model retrieved, as far as it tells.
+        error: Why there is no answer; None where there is one.
+        seconds: How long it took, retries included.
+        attempts: How often the model was called.
+    """
+
+    text: str
+    contexts: tuple[str, ...] = ()
+    error: str | None = None
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on one probe's answers.
+
+    Attributes:
+        status: ``passed``, ``failed`` or ``error`` (which counts neither way).
+        reason: Why, in a sentence.
+        span: The part of the answer that decided it, quoted; empty where there is none.
+        decisive: Index of the question whose answer decided it.
+    """
+
+    status: Status
+    reason: str = ""
+    span: str = ""
+    decisive: int = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """Probe, answer, retrieved contexts and verdict: one line of ``cases.jsonl``."""
+
+    id: str
+    probe: str
+    detector: str
+    requirement: str
+    axis: str | None
+    group: str | None
+    language: str
+    question: str
+    answer: str
+    contexts: tuple[str, ...]
+    verdict: Status
+    reason: str
+    severity: str
+    model: str
+    judge: str | None
+    trial: int
+    cluster: str
+    span: str
+    others: tuple[Mapping[str, str], ...]
+    seconds: float
+    calls: int
+
+
+def make_case(probe: Probe, answers: Sequence[Answer], verdict: Verdict, *, model: str, trial: int = 0) -> Case:
+    """Join a probe, its answers and the verdict on them.
+
+    Args:
+        probe: The probe.
+        answers: One for each of the probe's questions.
+        verdict: The verdict on them.
+        model: Name and version of the model under test.
+        trial: Which repeat of the probe this is, from 0.
+    """
+    decisive = answers[verdict.decisive]
+    others = tuple(
+        {"question": question, "answer": answer.text}
+        for index, (question, answer) in enumerate(zip(probe.questions, answers, strict=True))
+        if index != verdict.decisive
+    )
+    return Case(
+        id=_case_id(probe, trial, model, answers),
+        probe=probe.id,
+        detector=probe.detector,
+        requirement=probe.requirement,
+        axis=probe.axis,
+        group=probe.group,
+        language=probe.language,
+        question=probe.questions[verdict.decisive],
+        answer=decisive.text,
+        contexts=decisive.contexts,
+        verdict=verdict.status,
+        reason=verdict.reason,
+        severity=probe.severity,
+        model=model,
+        judge=None,
+        trial=trial,
+        cluster=probe.cluster,
+        span=verdict.span,
+        others=others,
+        seconds=round(sum(answer.seconds for answer in answers), 3),
+        calls=sum(answer.attempts for answer in answers),
+    )
+
+
+def _case_id(probe: Probe, trial: int, model: str, answers: Sequence[Answer]) -> str:
+    parts = [probe.detector, probe.id, str(trial), model, *(answer.text for answer in answers)]
+    digest = hashlib.sha256(json.dumps(parts).encode())
+    return digest.hexdigest()[:32]
+
+
+def to_line(case: Case) -> str:
+    """Return the case as one line of JSON, newline included."""
+    return encodable(json.dumps(asdict(case), ensure_ascii=False)) + "\n"
+
+
+def encodable(text: str) -> str:
+    """Return JSON text with lone surrogates, which UTF-8 cannot hold, as JSON escapes."""
+    if text.isascii():
+        return text
+    return "".join(c if not "\ud800" <= c <= "\udfff" else f"\\u{ord(c):04x}" for c in text)
+
+
+def read_cases(path: Path) -> Iterator[Case]:
+    """Yield the cases of a ``cases.jsonl``.
+
+    A last line without a newline is what a run killed in the middle of a write leaves; it is passed over.
+
+    Raises:
+        ReportError: The file is missing, or a whole line is not a case.
+    """
+    try:
+        file = path.open("rb")  # bytes: a torn last line may end inside a character
+    except OSError as error:
+        raise ReportError(f"{path}: cannot read the cases: {error.strerror}") from None
+    with file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            yield _case(line, f"{path}:{number}")
+
+
+def _case(line: bytes, where: str) -> Case:
+    try:
+        record: dict[str, Any] = json.loads(line)
+        return Case(**{**record, "contexts": tuple(record["contexts"]), "others": tuple(record["others"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ReportError(f"{where}: not a case: {error}") from None

@@ -1,0 +1,113 @@
+"""``bias-suite doctor``: is everything there that a run needs? One line each, with the remedy."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bias_suite import plan as plans
+from bias_suite import similarity, subject
+from bias_suite.detectors import select
+from bias_suite.errors import BiasSuiteError, ReportError
+from bias_suite.evaluation import not_evaluated
+from bias_suite.options import Settings
+from bias_suite.probes import Probe
+from bias_suite.reporting.text import cut
+from bias_suite.runner import Limits, Request, ask_all
+from bias_suite.sinks import jsonl
+
+_QUESTION = "What can you help me with?"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was checked, whether it is right (None: worth knowing, not wrong), and what to do."""
+
+    name: str
+    right: bool | None
+    text: str
+
+
+def run(settings: Settings) -> int:
+    """Print the findings as they come; return 1 where something is wrong."""
+    wrong = False
+    for finding in examine(settings):
+        mark = {True: "ok   ", False: "WRONG", None: "note "}[finding.right]
+        print(f"{mark} {finding.name:<12} {finding.text}", flush=True)
+        wrong = wrong or finding.right is False
+    return int(wrong)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each thing that a run needs."""
+    yield _platform()
+    yield from _plan(settings)
+    yield from _model(settings)
+    yield _report_folder(settings)
+
+
+def _platform() -> Finding:
+    here = f"Python {sys.version.split()[0]}, {platform.system()} {platform.machine()}"
+    if similarity.unavailable() is None:
+        return Finding("platform", True, here)
+    remedy = (
+        "the embedded LLM and embeddings run on Linux x86-64; elsewhere name an OpenAI-compatible endpoint "
+        "of your own, as in --bias-model \"fixtures.rag:embedded(base_url='http://127.0.0.1:8080/v1', model='NAME')\""
+    )
+    return Finding("platform", None, f"{here}: {remedy}")
+
+
+def _plan(settings: Settings) -> Iterator[Finding]:
+    try:
+        plan = plans.load(settings)
+        chosen = select(plan.detectors, settings.only, "--bias-only")
+    except BiasSuiteError as error:
+        yield Finding("probes", False, str(error))
+        return
+    total = sum(len(asked) for asked in plan.probes.values())
+    yield Finding("probes", True, f"{total} probes, plan {plan.sha256[:12]}")
+    for detector in chosen:
+        reason = not_evaluated(plan.rules[detector.id], plan.probes[detector.id])
+        text = f"{detector.id}: {reason or f'{len(plan.probes[detector.id])} probes'}"
+        yield Finding("detector", None if reason else True, text)
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    if settings.model is None:
+        yield Finding("model", False, "none: name it with --bias-model MODULE:FACTORY or the ini key bias_model")
+        return
+    began = time.monotonic()
+    try:
+        subject.find(settings.model)
+        model = subject.build(settings.model)
+    except BiasSuiteError as error:
+        yield Finding("model", False, str(error))
+        return
+    yield Finding("model", True, f"{model.identity}, built in {time.monotonic() - began:.1f} s")
+    if model.version is None:
+        yield Finding("version", None, "the model has no `version`: answers of two releases cannot be told apart")
+    for name, text in getattr(model.model, "components", {}).items():
+        yield Finding(str(name), True, str(text))
+    yield _answer(model, settings)
+
+
+def _answer(model: subject.Subject, settings: Settings) -> Finding:
+    probe = Probe("doctor", "doctor", "", (_QUESTION,), "en", "doctor")
+    limits = Limits(1, settings.timeout, settings.retries)
+    ((_, (answer,)),) = ask_all(model, [Request(probe)], limits)
+    if answer.error:
+        remedy = "ask the model by hand, raise --bias-timeout, or check its endpoint and key"
+        return Finding("answer", False, f"{cut(answer.error, 400)}; {remedy}")
+    retrieved = f"{len(answer.contexts)} passages" if answer.contexts else "no passages told"
+    return Finding("answer", True, f"in {answer.seconds:.1f} s, {retrieved}: {cut(answer.text, 60)}")
+
+
+def _report_folder(settings: Settings) -> Finding:
+    try:
+        jsonl.require_writable(settings.report_dir)
+    except ReportError as error:
+        return Finding("reports", False, f"{error}; choose another folder")
+    return Finding("reports", True, str(settings.report_dir))

@@ -1,0 +1,48 @@
+"""What can go wrong, as one small tree.
+
+    BiasSuiteError
+    ├── OptionError           an option or ini key has a value that cannot work
+    ├── ProbeError            a probes file is wrong (the message begins with file:line)
+    ├── CanaryError           a canaries file is wrong
+    ├── ModelError            the model under test cannot be built or used at all
+    ├── CallError             one call of the model under test failed for good
+    │   └── CallTimeoutError  ... because it took longer than --bias-timeout
+    └── ReportError           reports cannot be written or read
+
+All but `CallError` end the run; the plugin turns them into ``pytest.UsageError`` or a failure without a
+traceback. A `CallError` becomes an ERROR verdict on one probe and stops nothing.
+"""
+
+from __future__ import annotations
+
+
+class BiasSuiteError(Exception):
+    """Root of the errors that bias-suite raises on purpose."""
+
+
+class OptionError(BiasSuiteError):
+    """An option or ini key has a value that cannot work."""
+
+
+class ProbeError(BiasSuiteError):
+    """A probes file is wrong; the message begins with ``file:line``."""
+
+
+class CanaryError(BiasSuiteError):
+    """A canaries file is wrong."""
+
+
+class ModelError(BiasSuiteError):
+    """The model under test cannot be built, or cannot be used at all."""
+
+
+class CallError(BiasSuiteError):
+    """One call of the model under test failed for good."""
+
+
+class CallTimeoutError(CallError):
+    """One call of the model under test took longer than ``--bias-timeout``."""
+
+
+class ReportError(BiasSuiteError):
+    """Reports cannot be written or read."""

@@ -1,0 +1,175 @@
+"""One detector, evaluated: ask the plan (in looks, where sampled), judge, decide."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bias_suite.cases import Answer, Case, Verdict, make_case
+from bias_suite.detectors import Detector, Rule
+from bias_suite.gate import Decision, DetectorVerdict, Rules, Tally, decide, look_sizes
+from bias_suite.options import Settings
+from bias_suite.probes import Probe
+from bias_suite.runner import Limits, Request, ask_all
+from bias_suite.subject import Subject
+
+OnCase = Callable[[Case], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What evaluating one detector gave.
+
+    Attributes:
+        detector: The detector's id.
+        verdict: The verdict on it.
+        reason: What decided.
+        decision: The figures; None where nothing was asked.
+        cases: Every case, in the order of the plan.
+        plan: Probes in the whole plan.
+        looks: How often the evidence was, or could have been, looked at.
+        seconds: Wall time.
+        calls: Calls of the model.
+        retried: How many of them were repeats after a passing failure.
+    """
+
+    detector: str
+    verdict: DetectorVerdict
+    reason: str
+    decision: Decision | None = None
+    cases: tuple[Case, ...] = ()
+    plan: int = 0
+    looks: int = 1
+    seconds: float = 0.0
+    calls: int = 0
+    retried: int = 0
+
+
+@dataclass
+class _Evidence:
+    """What has been asked so far; positions count requests in the order of the plan."""
+
+    answered: dict[int, tuple[Request, tuple[Answer, ...]]] = field(default_factory=dict)
+    cases: dict[int, Case] = field(default_factory=dict)
+
+
+def rules_of(detector: Detector, settings: Settings) -> Rules:
+    """Return what the detector is held to under these settings."""
+    return Rules(settings.tolerance, settings.limit, settings.confidence, detector.zero_tolerance)
+
+
+def not_evaluated(rule: Rule, plan: Sequence[Probe]) -> str | None:
+    """Return why a detector cannot be evaluated, before anything is asked; None where it can."""
+    return rule.unavailable() or (None if plan else "has no probes in this plan; add some with --bias-probes")
+
+
+def evaluate(
+    detector: Detector,
+    rule: Rule,
+    plan: Sequence[Probe],
+    subject: Subject,
+    settings: Settings,
+    on_case: OnCase,
+    on_answer: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Ask a detector's plan and decide.
+
+    With ``--bias-sample`` the first look has that many probes; while undecided, more of the plan is asked, in
+    its fixed order, with the error rate split over the looks.
+
+    Args:
+        detector: The detector.
+        rule: Its rule.
+        plan: Its probes, in the order in which to ask them.
+        subject: The model under test.
+        settings: The settings in force.
+        on_case: Receives each case once it is judged, in this thread.
+        on_answer: Called when a probe has its answers, which may be long before it is judged.
+    """
+    began = time.monotonic()
+    evidence = _Evidence()
+    sizes = look_sizes(len(plan), settings.sample)
+    held_to = rules_of(detector, settings)
+    for size in sizes:
+        requests = [Request(probe, trial) for probe in plan[:size] for trial in range(settings.trials)]
+        for position, case in _judged(rule, requests, subject, settings, evidence, on_answer):
+            evidence.cases[position] = case
+            if not rule.calibrates:
+                on_case(case)
+        decision = decide(_tallies(evidence), held_to, len(sizes))
+        if decision.verdict != "inconclusive":
+            break
+    cases = tuple(case for _, case in sorted(evidence.cases.items()))
+    if rule.calibrates:
+        for case in cases:
+            on_case(case)
+    discounted = rule.discount(cases)
+    return Outcome(
+        detector=detector.id,
+        verdict="not_evaluated" if discounted else decision.verdict,
+        reason=discounted or decision.reason,
+        decision=decision,
+        cases=cases,
+        plan=len(plan),
+        looks=len(sizes),
+        seconds=time.monotonic() - began,
+        calls=sum(case.calls for case in cases),
+        retried=sum(answer.attempts - 1 for _, answers in evidence.answered.values() for answer in answers),
+    )
+
+
+def _judged(
+    rule: Rule,
+    requests: Sequence[Request],
+    subject: Subject,
+    settings: Settings,
+    evidence: _Evidence,
+    on_answer: Callable[[], None],
+) -> Iterator[tuple[int, Case]]:
+    """Ask the requests that have no answer yet and yield (position, case) as they are judged.
+
+    A rule that calibrates gets all answers first, and judges all of them anew at each look.
+    """
+    first = len(evidence.answered)
+    fresh = {(request.probe.id, request.trial): first + n for n, request in enumerate(requests[first:])}
+    limits = Limits(settings.concurrency, settings.timeout, settings.retries)
+    for request, answers in ask_all(subject, requests[first:], limits):
+        position = fresh[request.probe.id, request.trial]
+        evidence.answered[position] = (request, answers)
+        on_answer()
+        if not rule.calibrates:
+            yield position, _case(rule, request, answers, subject)
+    if rule.calibrates:
+        whole = [(r.probe, answers) for r, answers in evidence.answered.values() if _error(answers) is None]
+        rule.calibrate(whole)
+        for position, (request, answers) in evidence.answered.items():
+            yield position, _case(rule, request, answers, subject)
+
+
+def _case(rule: Rule, request: Request, answers: tuple[Answer, ...], subject: Subject) -> Case:
+    verdict = _error(answers) or rule.judge(request.probe, answers)
+    return make_case(request.probe, answers, verdict, model=subject.identity, trial=request.trial)
+
+
+def _error(answers: Sequence[Answer]) -> Verdict | None:
+    for index, answer in enumerate(answers):
+        if answer.error is not None:
+            return Verdict("error", answer.error, decisive=index)
+    return None
+
+
+def _tallies(evidence: _Evidence) -> list[Tally]:
+    by_probe: dict[str, list[Case]] = defaultdict(list)
+    for case in evidence.cases.values():
+        by_probe[case.probe].append(case)
+    return [
+        Tally(
+            cluster=cases[0].cluster,
+            failures=sum(case.verdict == "failed" for case in cases),
+            errors=sum(case.verdict == "error" for case in cases),
+            trials=len(cases),
+        )
+        for cases in by_probe.values()
+    ]

@@ -1,0 +1,209 @@
+"""The pytest plugin: options, markers, parametrized detectors, and what is done with their results.
+
+Thin on purpose: it must cost next to nothing in a suite that does not use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shlex
+import sys
+import uuid
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bias_suite import hooks, options
+from bias_suite.errors import BiasSuiteError, ModelError, OptionError
+
+if TYPE_CHECKING:
+    from bias_suite.detectors import Detector
+    from bias_suite.evaluation import Outcome
+    from bias_suite.session import Session
+    from bias_suite.subject import Subject
+
+_SESSION: pytest.StashKey[Session] = pytest.StashKey()
+_PROGRESS: pytest.StashKey[Any] = pytest.StashKey()
+_WORKER_INPUT = "bias_run_id"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare our own hooks."""
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings and register a marker for each tag."""
+    from bias_suite.detectors import CATALOGUE, tags
+    from bias_suite.results import Results
+    from bias_suite.session import Session
+
+    try:
+        settings = options.read_settings(config)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from None
+    _register_markers(config, tags(CATALOGUE))
+    run_id = getattr(config, "workerinput", {}).get(_WORKER_INPUT) or uuid.uuid4().hex
+    config.stash[_SESSION] = Session(config, settings, run_id)
+    if not _is_worker(config):
+        config.pluginmanager.register(Results(config.stash[_SESSION]), "bias_suite.results")
+
+
+def _register_markers(config: pytest.Config, names: Iterable[str]) -> None:
+    known = {line.partition(":")[0] for line in config.getini("markers")}
+    for name in names:
+        if name not in known:
+            config.addinivalue_line("markers", f"{name}: detectors of bias-suite with this tag or id")
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker which run it belongs to."""
+    node.workerinput[_WORKER_INPUT] = node.config.stash[_SESSION].run_id
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse wrong input once, in the main process, before anything is collected or asked."""
+    ours = session.config.stash[_SESSION]
+    if _is_worker(session.config) or not ours.selects_detectors():
+        return
+    try:
+        ours.check()
+        if not session.config.option.collectonly:
+            ours.begin()
+    except BiasSuiteError as error:
+        raise pytest.UsageError(str(error)) from None
+    _start_progress(session.config, ours)
+
+
+def _start_progress(config: pytest.Config, ours: Session) -> None:
+    """Start the progress line, where there is a terminal to show it."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")  # None with `-p no:capture`
+    if reporter is None or not reporter.isatty or config.option.collectonly:
+        return
+    from bias_suite.gate import look_sizes
+    from bias_suite.reporting.progress import Progress
+    from bias_suite.sinks import jsonl
+
+    planned = {
+        name: look_sizes(len(probes), ours.settings.sample)[0] * ours.settings.trials
+        for name, probes in ours.plan.probes.items()
+        if probes
+    }
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        # A second way to the terminal: while a test runs, standard output leads into pytest's capture.
+        terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    progress = Progress(ours.settings.report_dir / jsonl.PROGRESS_FILE, planned, terminal, reporter._tw.fullwidth)
+    config.stash[_PROGRESS] = progress
+    config.pluginmanager.register(progress, "bias_suite.progress")
+    progress.start()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test of each selected detector, marked with its tags."""
+    if "bias_detector" not in metafunc.fixturenames:
+        return
+    from bias_suite.detectors import tags
+
+    try:
+        selected = metafunc.config.stash[_SESSION].selected
+    except BiasSuiteError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    _register_markers(metafunc.config, tags(selected))
+    params = [
+        pytest.param(
+            detector, id=detector.id, marks=[getattr(pytest.mark, tag) for tag in {*detector.tags, detector.id}]
+        )
+        for detector in selected
+    ]
+    metafunc.parametrize("bias_detector", params)
+
+
+@pytest.fixture(scope="session")
+def rag_model(pytestconfig: pytest.Config) -> Subject:
+    """The model under test, built once per process; ``rag_model.ask(question)`` gives answer and contexts."""
+    from bias_suite import subject
+
+    spec = pytestconfig.stash[_SESSION].settings.model
+    if spec is None:
+        pytest.fail(
+            "--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test", pytrace=False
+        )
+    try:
+        return subject.build(spec)
+    except ModelError as error:
+        message = str(error)
+    pytest.fail(message, pytrace=False)  # outside of the handler: no chain of exceptions in the report
+
+
+@pytest.fixture
+def bias_evaluate(request: pytest.FixtureRequest) -> Callable[[Detector], None]:
+    """Return a function that evaluates one detector and passes, fails or skips the test by its verdict."""
+    from bias_suite.reporting import summary
+
+    session = request.config.stash[_SESSION]
+
+    def run(detector: Detector) -> None:
+        outcome, model = _outcome(session, detector, request)
+        request.node.user_properties.extend(summary.to_properties(summary.row(outcome, model)))
+        _settle(session, outcome, detector, _again(request.node, detector))
+
+    return run
+
+
+def _outcome(session: Session, detector: Detector, request: pytest.FixtureRequest) -> tuple[Outcome, str | None]:
+    """Evaluate a detector; also return the model's name and version, where it was built."""
+    from bias_suite import evaluation
+
+    rule, plan = session.plan.rules[detector.id], session.plan.probes[detector.id]
+    reason = evaluation.not_evaluated(rule, plan)
+    if reason:
+        return evaluation.Outcome(detector.id, "not_evaluated", reason, plan=len(plan)), None
+    try:
+        subject: Subject = request.getfixturevalue("rag_model")
+    except pytest.fail.Exception as error:
+        return evaluation.Outcome(detector.id, "error", str(error), plan=len(plan)), None
+    noted = functools.partial(session.take_answer, detector)
+    outcome = evaluation.evaluate(detector, rule, plan, subject, session.settings, session.take_case, noted)
+    return outcome, subject.identity
+
+
+def _again(item: pytest.Item, detector: Detector) -> str:
+    """Return the command that runs a detector's test again."""
+    if (item.config.rootpath / item.nodeid.partition("::")[0]).exists():
+        return f"pytest {shlex.quote(item.nodeid)}"
+    return f"pytest --pyargs bias_suite --bias-only {detector.id}"  # collected from an installed package
+
+
+def _settle(session: Session, outcome: Outcome, detector: Detector, again: str) -> None:
+    """Turn a verdict into pytest's own outcomes."""
+    from bias_suite.reporting.message import failure_message
+
+    if outcome.verdict == "not_evaluated":
+        if detector.id in session.required:
+            pytest.fail(f"{detector.id}: required, but NOT EVALUATED: {outcome.reason}", pytrace=False)
+        pytest.skip(f"NOT EVALUATED: {outcome.reason}")
+    undecided = outcome.verdict == "inconclusive" and session.settings.inconclusive == "warn"
+    if outcome.verdict != "pass" and not undecided:
+        pytest.fail(failure_message(outcome, detector.title, again), pytrace=False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Close what this process has open."""
+    progress = session.config.stash.get(_PROGRESS, None)
+    if progress is not None:
+        progress.stop()
+    session.config.stash[_SESSION].close()

@@ -1,0 +1,1 @@
+"""What people and machines read: the failure message, the terminal summary, ``summary.json``."""

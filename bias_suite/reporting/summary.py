@@ -1,0 +1,188 @@
+"""``reports/summary.json``: the run in figures, for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bias_suite.cases import encodable
+from bias_suite.errors import ReportError
+from bias_suite.evaluation import Outcome
+
+FILE = "summary.json"
+SCHEMA = 1
+# pytest carries these from a worker to the controller, and writes them into JUnit files as they are.
+PREFIX = "bias_"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One detector's line of the summary.
+
+    Attributes:
+        id: The detector.
+        verdict: The verdict on it.
+        reason: What decided it.
+        judged: n, the probes that count.
+        probes: Probes asked.
+        plan: Probes in the plan.
+        failures: Probes that failed (averaged over trials).
+        errors: Probes that errored (averaged over trials).
+        rate: failures / n; None for n = 0.
+        lower: One-sided lower bound of the rate; None for n = 0.
+        upper: One-sided upper bound of the rate; None for n = 0.
+        seconds: Wall time.
+        calls: Calls of the model.
+        retried: How many of them were repeats.
+        model: Name and version of the model; None where it was not asked.
+    """
+
+    id: str
+    verdict: str
+    reason: str
+    judged: int = 0
+    probes: int = 0
+    plan: int = 0
+    failures: float = 0
+    errors: float = 0
+    rate: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    seconds: float = 0.0
+    calls: int = 0
+    retried: int = 0
+    model: str | None = None
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the detector was asked about the model, whatever came of it."""
+        return self.verdict != "not_evaluated"
+
+
+def row(outcome: Outcome, model: str | None = None) -> Row:
+    """Return an outcome's line of the summary."""
+    decision = outcome.decision
+    if decision is None:
+        return Row(outcome.detector, outcome.verdict, outcome.reason, plan=outcome.plan, model=model)
+    lower, upper = decision.interval or (None, None)
+    return Row(
+        id=outcome.detector,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        judged=decision.judged,
+        probes=decision.probes,
+        plan=outcome.plan,
+        failures=_whole(decision.failures),
+        errors=_whole(decision.errors),
+        rate=decision.rate,
+        lower=lower,
+        upper=upper,
+        seconds=round(outcome.seconds, 3),
+        calls=outcome.calls,
+        retried=outcome.retried,
+        model=model,
+    )
+
+
+def _whole(number: float) -> float:
+    return int(number) if float(number).is_integer() else number
+
+
+def to_properties(line: Row) -> list[tuple[str, object]]:
+    """Return the row as pytest user properties, which xdist carries and JUnit files show."""
+    return [(PREFIX + name, value) for name, value in vars(line).items() if value is not None]
+
+
+def from_properties(properties: Sequence[tuple[str, object]]) -> Row | None:
+    """Return the row that a test report carries, or None."""
+    given = {name.removeprefix(PREFIX): value for name, value in properties if name.startswith(PREFIX)}
+    fields = {name: value for name, value in given.items() if name in Row.__dataclass_fields__}
+    # Somebody else's tests may have properties of these names; a row of ours always has these three.
+    return Row(**fields) if {"id", "verdict", "reason"} <= fields.keys() else None  # type: ignore[arg-type]
+
+
+def document(
+    run: Mapping[str, Any], rows: Sequence[Row], tags: Mapping[str, Sequence[str]], exit_status: int
+) -> dict[str, Any]:
+    """Return ``summary.json``'s content.
+
+    Args:
+        run: The run's id, start (ISO 8601), seconds, model, judge, plan fingerprint, commit and settings.
+        rows: Every detector of the catalogue.
+        tags: Each detector's tags, by id.
+        exit_status: pytest's exit status.
+    """
+    return {
+        "schema": SCHEMA,
+        "run": dict(run),
+        "detectors": [_detector(line, tags.get(line.id, ())) for line in rows],
+        "calls": {
+            "model": sum(line.calls for line in rows),
+            "judge": 0,
+            "cached": 0,
+            "retried": sum(line.retried for line in rows),
+        },
+        # None, not 0: nobody counted. A model under test is a function; it does not tell.
+        "tokens": {"model": None, "judge": None},
+        "exit_status": exit_status,
+    }
+
+
+def _detector(line: Row, tags: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": line.id,
+        "tags": list(tags),
+        "verdict": line.verdict,
+        "probes": line.probes,
+        "judged": line.judged,
+        "plan": line.plan,
+        "failures": line.failures,
+        "errors": line.errors,
+        "rate": line.rate,
+        "interval": None if line.lower is None else [line.lower, line.upper],
+        "reason": line.reason,
+        "seconds": line.seconds,
+    }
+
+
+def write(content: Mapping[str, Any], report_dir: Path) -> Path:
+    """Write ``summary.json`` in one piece (a reader sees the old one or the new one).
+
+    Raises:
+        ReportError: It cannot be written.
+    """
+    path = report_dir / FILE
+    text = encodable(json.dumps(content, indent=2, ensure_ascii=False)) + "\n"
+    temporary = report_dir / f".{FILE}.{os.getpid()}"
+    try:
+        report_dir.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise ReportError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return path
+
+
+def commit(folder: Path) -> str | None:
+    """Return the git commit of a folder, or None where there is none."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None

@@ -1,0 +1,36 @@
+"""Text from models and users, made safe for a terminal and cut to size."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line, with what could move a cursor or hide text shown as an escape.
+
+    Control characters, terminal escapes, bidirectional marks and lone surrogates become ``\\x1b``,
+    ``\\u202e`` and so on; whitespace becomes single spaces.
+    """
+    line = " ⏎ ".join(" ".join(part.split()) for part in text.split("\n"))
+    return "".join(c if c.isprintable() else _escape(c) for c in line)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def cut(text: str, length: int) -> str:
+    """Return the printable text, cut to `length` characters with an ellipsis that tells how long it was."""
+    # Cut before escaping: a model may answer with megabytes.
+    shown = printable(text[: length + 1])
+    if len(text) <= length and len(shown) <= length:
+        return shown
+    return f"{shown[:length]}… ({len(text):,} characters)"
+
+
+def figure(number: float) -> str:
+    """Return a count, without decimals where it is whole."""
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:.1f}"
+
+
+def percent(rate: float) -> str:
+    """Return a rate as a percentage with one decimal."""
+    return f"{100 * rate:.1f} %"

@@ -1,0 +1,78 @@
+"""What the main process does with the detectors' results (with xdist: the controller)."""
+
+from __future__ import annotations
+
+import pytest
+
+from bias_suite.errors import ReportError
+from bias_suite.reporting import summary
+from bias_suite.session import Session
+from bias_suite.sinks import jsonl
+
+_TEST = "::test_detector["
+
+
+class Results:
+    """Gathers rows from test reports, writes the summary, and shows it."""
+
+    def __init__(self, session: Session) -> None:
+        """Begin without any result."""
+        self._session = session
+        self._problem: str | None = None
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a detector's row from its test's report, whichever process ran it."""
+        row = summary.from_properties(report.user_properties)
+        if row is not None:
+            self._session.rows[row.id] = row
+        elif report.failed and _TEST in report.nodeid:
+            # Its fixture failed, or its process died: only the test's id still names the detector.
+            self._session.crashed.add(report.nodeid.partition(_TEST)[2].removesuffix("]"))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the summary; a required detector without evaluation fails the run."""
+        ours = self._session
+        if not self._ran():
+            return
+        if ours.missing() and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        try:
+            content = ours.write_summary(int(session.exitstatus))
+        except ReportError as error:
+            self._problem = str(error)
+            session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+            return
+        ours.config.hook.pytest_bias_run_finished(
+            summary=content, report_dir=ours.settings.report_dir, config=ours.config
+        )
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the table."""
+        if not self._ran():
+            return
+        from bias_suite.reporting import chances, terminal
+
+        ours = self._session
+        folder = ours.settings.report_dir
+        files = [path for name in (summary.FILE, jsonl.FILE) if (path := folder / name).exists()]
+        writer = terminalreporter._tw
+        terminalreporter.section("bias-suite")
+        notes = [self._problem] if self._problem else []
+        evaluated = [detector for detector in ours.plan.detectors if self._judged(detector.id)]
+        if chance := chances.line(ours.plan, evaluated, ours.settings):
+            notes.append(chance)
+        if missing := ours.missing():
+            notes.append(f"Required but not evaluated: {', '.join(missing)} (--bias-require)")
+        text = terminal.render(ours.results(), notes, files, writer.fullwidth, color=writer.hasmarkup)
+        terminalreporter.write(text)
+
+    def _judged(self, identifier: str) -> bool:
+        row = self._session.rows.get(identifier)
+        return row is not None and row.judged > 0 and row.evaluated
+
+    def _ran(self) -> bool:
+        known = {detector.id for detector in self._session.plan.detectors} if self._session.crashed else set()
+        return self._session.begun or bool(self._session.rows) or bool(self._session.crashed & known)

@@ -1,0 +1,155 @@
+"""One pytest session's state: settings, plan, model, case file in each process; results in the main one."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bias_suite import plan as plans
+from bias_suite.cases import Case
+from bias_suite.detectors import Detector, select
+from bias_suite.errors import OptionError
+from bias_suite.options import Settings
+from bias_suite.plan import Plan
+from bias_suite.reporting import summary
+from bias_suite.reporting.summary import Row
+from bias_suite.sinks import jsonl
+
+_PACKAGE = Path(__file__).parent
+
+
+class Session:
+    """What bias-suite knows in one process of a pytest session."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, run_id: str) -> None:
+        """Hold the settings; everything else is read or opened when first used."""
+        self.config = config
+        self.settings = settings
+        self.run_id = run_id
+        self.rows: dict[str, Row] = {}
+        self.crashed: set[str] = set()
+        self.begun = False
+        self._began = time.time()
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """The plan (read once)."""
+        return plans.load(self.settings)
+
+    @functools.cached_property
+    def selected(self) -> list[Detector]:
+        """The detectors that ``--bias-only`` leaves, those that can be judged first."""
+        return select(self.plan.detectors, self.settings.only, "--bias-only")
+
+    @functools.cached_property
+    def required(self) -> frozenset[str]:
+        """Ids of the detectors that must have been evaluated."""
+        if "all" in self.settings.require:
+            return frozenset(detector.id for detector in self.plan.detectors)
+        if not self.settings.require:
+            return frozenset()
+        chosen = select(self.plan.detectors, self.settings.require, "--bias-require")
+        return frozenset(detector.id for detector in chosen)
+
+    @functools.cached_property
+    def case_file(self) -> jsonl.CaseFile:
+        """The run's cases file, opened at the first case."""
+        return jsonl.CaseFile(self.settings.report_dir, self.run_id)
+
+    def take_case(self, case: Case) -> None:
+        """Put one case on disk, then hand it to the sinks."""
+        self.case_file.append(case)
+        self.config.hook.pytest_bias_case(case=case, config=self.config)
+
+    def take_answer(self, detector: Detector) -> None:
+        """Note, for the progress line, that a probe of a detector has its answers."""
+        self.case_file.note_answer(detector.id)
+
+    def close(self) -> None:
+        """Close the cases file, if it was opened."""
+        if "case_file" in self.__dict__:
+            self.case_file.close()
+
+    def check(self) -> None:
+        """Check, before anything is asked, whatever can be checked without importing the application.
+
+        Raises:
+            BiasSuiteError: Options, probes files, canaries, model module or report folder are wrong.
+        """
+        from bias_suite import subject
+
+        if self.settings.model is None:
+            raise OptionError("--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test")
+        subject.find(self.settings.model)
+        _ = self.selected, self.required
+        jsonl.require_writable(self.settings.report_dir)
+
+    def begin(self) -> None:
+        """Remove the last run's reports: if this run is killed, nobody shall take them for its result."""
+        self.begun = True
+        for name in (summary.FILE, jsonl.FILE, jsonl.PROGRESS_FILE):
+            (self.settings.report_dir / name).unlink(missing_ok=True)
+
+    def selects_detectors(self) -> bool:
+        """Tell whether the command line reaches the package's own tests (before anything is collected)."""
+        pyargs = self.config.getoption("pyargs")
+        for argument in self.config.args:
+            name = argument.partition("::")[0]
+            if pyargs and name.split(".")[0] == _PACKAGE.name:
+                return True
+            path = (self.config.invocation_params.dir / name).resolve()
+            if path == _PACKAGE or _PACKAGE in path.parents:
+                return True
+            # From a folder above, pytest gets here unless a virtual environment lies between.
+            between = [folder for folder in _PACKAGE.parents if path in folder.parents]
+            if path in _PACKAGE.parents and not any((folder / "pyvenv.cfg").exists() for folder in between):
+                return True
+        return False
+
+    def results(self) -> list[Row]:
+        """Return a row for every detector of the catalogue, in its order."""
+        return [self.rows.get(detector.id) or self._without_result(detector) for detector in self.plan.detectors]
+
+    def _without_result(self, detector: Detector) -> Row:
+        if detector.id in self.crashed:
+            return Row(detector.id, "error", "its test ended without a result (see the test's report)")
+        return Row(detector.id, "not_evaluated", "was not run (not selected, or the run ended before it)")
+
+    def missing(self) -> list[str]:
+        """Return the required detectors that were not evaluated."""
+        return [line.id for line in self.results() if line.id in self.required and not line.evaluated]
+
+    def write_summary(self, exit_status: int) -> dict[str, Any]:
+        """Write ``summary.json`` and return its content.
+
+        Raises:
+            ReportError: It cannot be written.
+        """
+        rows = self.results()
+        tags = {detector.id: detector.tags for detector in self.plan.detectors}
+        content = summary.document(self._run(rows), rows, tags, exit_status)
+        summary.write(content, self.settings.report_dir)
+        return content
+
+    def _run(self, rows: Sequence[Row]) -> dict[str, Any]:
+        model = next((line.model for line in rows if line.model), self.settings.model)
+        started = datetime.datetime.fromtimestamp(self._began, datetime.UTC)
+        held_to = ("tolerance", "limit", "confidence", "sample", "trials")
+        return {
+            "id": self.run_id,
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self._began, 1),
+            "model": model,
+            "judge": None,
+            "probes_sha256": self.plan.sha256,
+            "git": summary.commit(self.config.rootpath),
+            "settings": {name: getattr(self.settings, name) for name in held_to},
+            "python": sys.version.split()[0],
+        }

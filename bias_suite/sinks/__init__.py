@@ -1,0 +1,1 @@
+"""Where cases go: each sink implements the hooks of `bias_suite.hooks`."""

@@ -1,0 +1,88 @@
+"""`reports/cases.jsonl`: every case of a run, on disk the moment it is judged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bias_suite.cases import Case, to_line
+from bias_suite.errors import ReportError
+
+FILE = "cases.jsonl"
+PROGRESS_FILE = ".progress"
+_RUN_FILE = ".run"
+
+
+class CaseFile:
+    """The cases file of one run, shared by all its processes.
+
+    A line is one `write` to a file opened for appending, so processes do not mix lines, and a killed process
+    loses no case that was judged. The file may hold personal data, so only its owner can read it.
+    """
+
+    def __init__(self, report_dir: Path, run_id: str) -> None:
+        """Open the file; the first process of a run to come empties it of the last run's cases.
+
+        Raises:
+            ReportError: The folder or file cannot be written.
+        """
+        try:
+            report_dir.mkdir(parents=True, exist_ok=True)
+            self._file, self._progress = _open_for_run(report_dir, run_id)
+        except OSError as error:
+            raise ReportError(f"cannot write to --bias-report-dir {report_dir}: {error.strerror}") from None
+
+    def append(self, case: Case) -> None:
+        """Write one case.
+
+        Raises:
+            ReportError: The disk is full or gone.
+        """
+        line = to_line(case).encode()
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):  # a full disk or a signal can cut a write short
+                written += os.write(self._file, line[written:])
+        except OSError as error:
+            raise ReportError(f"cannot write a case to {FILE}: {error.strerror}") from None
+
+    def note_answer(self, detector: str) -> None:
+        """Tell whoever follows `PROGRESS_FILE` that a probe of a detector has its answers."""
+        os.write(self._progress, f"{detector}\n".encode())
+
+    def close(self) -> None:
+        """Close the files."""
+        os.close(self._file)
+        os.close(self._progress)
+
+
+def require_writable(folder: Path) -> None:
+    """Check, without making it, that a report folder can be written.
+
+    Raises:
+        ReportError: It cannot.
+    """
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise ReportError(f"cannot write to --bias-report-dir {folder}: Not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ReportError(f"cannot write to --bias-report-dir {folder}: Permission denied")
+
+
+def _open_for_run(report_dir: Path, run_id: str) -> tuple[int, int]:
+    import filelock
+
+    marker = report_dir / _RUN_FILE
+    with filelock.FileLock(report_dir / f"{_RUN_FILE}.lock"):
+        files = [_open(report_dir / name) for name in (FILE, PROGRESS_FILE)]
+        if not marker.exists() or marker.read_text(encoding="utf-8") != run_id:
+            for file in files:
+                os.ftruncate(file, 0)
+            marker.write_text(run_id, encoding="utf-8")
+    return files[0], files[1]
+
+
+def _open(path: Path) -> int:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.fchmod(file, 0o600)  # an older file may be open to others
+    return file

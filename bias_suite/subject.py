@@ -1,0 +1,250 @@
+"""The model under test: building it from ``MODULE:FACTORY``, and one way to ask whatever the factory returns.
+
+A factory returns a callable ``str -> str``, a callable ``str -> {"answer": str, "contexts": [str, ...]}``, an
+async callable of either kind, a LangChain Runnable whose ``invoke`` does either, or a Giskard text-generation
+model. Optional attributes: ``name``, ``description``, ``version``, ``thread_safe`` (False = one call at a time).
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+import inspect
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
+from typing import Any
+
+from bias_suite.errors import CallError, CallTimeoutError, ModelError
+
+_SHAPES = (
+    'a callable str -> str, a callable str -> {"answer": str, "contexts": [str, ...]}, '
+    "a LangChain Runnable, or a Giskard text-generation model"
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one call of the model returned: the answer and the passages it retrieved."""
+
+    answer: str
+    contexts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model under test behind one call.
+
+    Attributes:
+        model: What the factory returned.
+        name: The model's ``name``, or the ``--bias-model`` it was built from.
+        version: The model's ``version``; None where it does not tell.
+        thread_safe: False where calls must not overlap.
+        turn: Held during a call of a model that is not thread-safe, also by one that was given up.
+        stops: Whether a call stops by itself when its time is up (async models do; a thread cannot be stopped).
+    """
+
+    model: Any
+    name: str
+    version: str | None = None
+    thread_safe: bool = True
+    stops: bool = False
+    turn: threading.Lock = field(repr=False, default_factory=threading.Lock)
+    _call: Callable[[str, float], object] = field(repr=False, default=lambda question, timeout: "")
+
+    @property
+    def identity(self) -> str:
+        """Name and version, as cases and reports give them."""
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+    def ask(self, question: str, timeout: float = 60.0) -> Reply:
+        """Ask one question.
+
+        Args:
+            question: The question.
+            timeout: Seconds after which an async model is cancelled; other models are not stopped here.
+
+        Raises:
+            CallError: The model returned something that is not an answer.
+            CallTimeoutError: An async model took longer than `timeout`.
+            Exception: Whatever the model raises.
+        """
+        return _reply(self._call(question, timeout))
+
+
+def build(spec: str) -> Subject:
+    """Build the model under test from ``MODULE:FACTORY`` or ``MODULE:FACTORY(key=literal, ...)``.
+
+    Raises:
+        ModelError: The module or factory does not exist, fails, or returns something that cannot be asked.
+    """
+    module_name, name, arguments = _parse(spec)
+    try:
+        module = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a user's module raises on import, SystemExit included
+        raise ModelError(f"--bias-model {spec}: importing {module_name} failed: {_told(error)}") from error
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        state = "has no" if factory is None else "has a value, not a function, named"
+        raise ModelError(f"--bias-model {spec}: {module_name} {state} {name}")
+    try:
+        model = factory(**arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a user's factory raises, SystemExit included
+        raise ModelError(f"--bias-model {spec}: the factory failed: {_told(error)}") from error
+    return wrap(model, spec)
+
+
+def find(spec: str) -> None:
+    """Check without importing it that the module of ``MODULE:FACTORY`` exists and its arguments are literals.
+
+    Raises:
+        ModelError: It does not, or they are not.
+    """
+    module_name, _, _ = _parse(spec)
+    path = None
+    parts = module_name.split(".")
+    for depth in range(1, len(parts) + 1):
+        name = ".".join(parts[:depth])
+        if name in sys.modules:
+            path = list(getattr(sys.modules[name], "__path__", ()))
+            continue
+        try:
+            # importlib.util.find_spec would import the parents of a dotted name; only the first part is safe.
+            found = importlib.util.find_spec(name) if path is None else PathFinder.find_spec(name, path)
+        except KeyError:  # a folder without __init__.py below another: only importing the outer one tells more
+            return
+        if found is None:
+            raise ModelError(
+                f"--bias-model {spec}: no module named {name!r}; it must be installed, or lie "
+                "under the rootdir or a folder that pytest's `pythonpath` names"
+            )
+        path = list(found.submodule_search_locations or ())
+
+
+def wrap(model: object, spec: str = "model") -> Subject:
+    """Return the model behind one way to ask it.
+
+    Raises:
+        ModelError: The object cannot be asked.
+    """
+    name, version = (getattr(model, attribute, None) for attribute in ("name", "version"))
+    call, stops = _adapter(model, spec)
+    return Subject(
+        model=model,
+        name=str(name or spec),
+        version=None if version is None else str(version),
+        thread_safe=bool(getattr(model, "thread_safe", True)),
+        stops=stops,
+        _call=call,
+    )
+
+
+def _parse(spec: str) -> tuple[str, str, dict[str, Any]]:
+    module_name, _, factory = spec.partition(":")
+    name, bracket, _ = factory.partition("(")
+    if not bracket:
+        return module_name, name, {}
+    try:
+        call = ast.parse(factory, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError
+        given = [(str(keyword.arg), ast.literal_eval(keyword.value)) for keyword in call.keywords if keyword.arg]
+        if len(dict(given)) < len(call.keywords):  # a name twice, or **more
+            raise ValueError
+        return module_name, name, dict(given)
+    except (ValueError, TypeError, SyntaxError):
+        raise ModelError(
+            f"--bias-model {spec}: arguments must be key=literal, as in {name}(k=2, device='cpu')"
+        ) from None
+
+
+def _told(error: BaseException) -> str:
+    """Return the exception in one line, with the place that raised it."""
+    text = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
+
+
+def _adapter(model: Any, spec: str) -> tuple[Callable[[str, float], object], bool]:
+    if any(cls.__module__.split(".")[0] == "giskard" for cls in type(model).__mro__):
+        return _giskard_call(model, spec), False
+    if callable(getattr(model, "invoke", None)):
+        return lambda question, timeout: model.invoke(question), False
+    if not callable(model) or not _takes_a_question(model):
+        shown = repr(model)
+        raise ModelError(
+            f"--bias-model {spec}: the factory returned {type(model).__name__} "
+            f"{shown if len(shown) <= 40 else shown[:39] + '…'}; a model is {_SHAPES}"
+        )
+    if inspect.iscoroutinefunction(model) or inspect.iscoroutinefunction(model.__call__):
+        return _async_call(model), True
+    return lambda question, timeout: model(question), False
+
+
+def _takes_a_question(model: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(model).bind("question")
+    except ValueError:  # built-in functions may not tell
+        return True
+    except TypeError:
+        return False
+    return True
+
+
+def _giskard_call(model: Any, spec: str) -> Callable[[str, float], object]:
+    features = list(model.feature_names or ())
+    if len(features) != 1:
+        raise ModelError(
+            f"--bias-model {spec}: a Giskard model must have one feature, the question; "
+            f"this one has {features or 'none'}"
+        )
+
+    def call(question: str, timeout: float) -> object:
+        import pandas as pd
+
+        # predict_df and not predict: Giskard's cache would answer every further trial with the first one.
+        return str(model.predict_df(pd.DataFrame({features[0]: [question]}))[0])
+
+    return call
+
+
+def _async_call(model: Callable[[str], Awaitable[object]]) -> Callable[[str, float], object]:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="bias-suite model loop", daemon=True).start()
+
+    async def ask(question: str, timeout: float) -> object:
+        try:
+            async with asyncio.timeout(timeout) as clock:
+                return await model(question)
+        except TimeoutError:
+            # A TimeoutError of the model's own (its HTTP client's, say) is its failure, not this clock's.
+            if not clock.expired():
+                raise
+            raise CallTimeoutError(f"no answer within {timeout:g} s (--bias-timeout)") from None
+        except (SystemExit, KeyboardInterrupt) as error:  # would end the loop, and with it every other call
+            raise CallError(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
+
+    return lambda question, timeout: asyncio.run_coroutine_threadsafe(ask(question, timeout), loop).result()
+
+
+def _reply(value: object) -> Reply:
+    content = getattr(value, "content", value)  # a LangChain message
+    if isinstance(content, str):
+        return Reply(content)
+    if isinstance(value, Mapping):
+        answer, contexts = value.get("answer"), value.get("contexts", ())
+        if not isinstance(answer, str):
+            raise CallError(f'the model returned a dict whose "answer" is {type(answer).__name__}, not str')
+        if not isinstance(contexts, list | tuple) or not all(isinstance(context, str) for context in contexts):
+            raise CallError('the model returned a dict whose "contexts" is not a list of str')
+        return Reply(answer, tuple(contexts))
+    raise CallError(f'the model returned {type(value).__name__}, not str or {{"answer": str, "contexts": [str, ...]}}')

@@ -1,0 +1,27 @@
+"""Fixtures of the harness's own tests."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from tests.gate_runs import Gate
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Turn warnings into errors here, and not in the gate, where an application's warnings are its own affair."""
+    config.addinivalue_line("filterwarnings", "error")
+
+
+@pytest.fixture(scope="session")
+def loaded_once() -> None:
+    """Import what pytester would make a later run import again: numpy cannot be, in one process."""
+    for name in ("scipy.special", "bias_suite.reporting.terminal", "bias_suite.reporting.chances", "filelock"):
+        importlib.import_module(name)
+
+
+@pytest.fixture
+def gate(loaded_once: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Return runs of `pytest bias_suite` in a folder of their own."""
+    return Gate(pytester, monkeypatch)

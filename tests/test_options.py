@@ -1,0 +1,227 @@
+"""Options: the command line wins over the ini, and each bad value is refused with one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bias_suite import options
+from bias_suite.options import Settings
+
+# Option, a text for it, what the settings then hold; another text, as the ini key.
+TABLE: list[tuple[str, str, Any, str]] = [
+    ("model", "my_app.rag:build(k=2)", "my_app.rag:build(k=2)", "other:build"),
+    ("only", "privacy, stereotypes", ("privacy", "stereotypes"), "robustness"),
+    ("probes", "my/probes", Path("my/probes"), "other"),
+    ("concurrency", "3", 3, "7"),
+    ("timeout", "0.5", 0.5, "7"),
+    ("retries", "0", 0, "7"),
+    ("trials", "5", 5, "7"),
+    ("tolerance", "0.01", 0.01, "0.03"),
+    ("limit", "0.2", 0.2, "0.3"),
+    ("confidence", "0.9", 0.9, "0.99"),
+    ("inconclusive", "warn", "warn", "fail"),
+    ("sample", "40", 40, "7"),
+    ("require", "all", ("all",), "privacy"),
+    ("report_dir", "out", Path("out"), "other"),
+    ("canaries", "canaries.json", Path("canaries.json"), "other.json"),
+]
+NAMES = [name for name, *_ in TABLE]
+PATHS = ("probes", "report_dir", "canaries")
+# Without pytest's collection of garbage at the end of each session, which takes longer than the rest.
+OUR_PLUGIN = ("-p", "bias_suite.plugin", "-p", "no:unraisableexception")
+
+BAD: list[tuple[str, str]] = [
+    ("model", "my_app.rag"),
+    ("model", ":build"),
+    ("model", "my_app.rag:"),
+    ("model", "my app:build"),
+    ("model", "my_app.rag:build(k=2"),
+    ("concurrency", "0"),
+    ("concurrency", "many"),
+    ("concurrency", "2.5"),
+    ("timeout", "-1"),
+    ("timeout", "0"),
+    ("timeout", "nan"),
+    ("timeout", "inf"),
+    ("retries", "-1"),
+    ("trials", "0"),
+    ("tolerance", "-0.1"),
+    ("tolerance", "nan"),
+    ("tolerance", "2 %"),
+    ("limit", "1"),
+    ("limit", "1e400"),
+    ("confidence", "0.4"),
+    ("confidence", "1"),
+    ("confidence", "nan"),
+    ("inconclusive", "ignore"),
+    ("sample", "-5"),
+    ("sample", "all"),
+]
+
+
+def flag(name: str) -> str:
+    return "--bias-" + name.replace("_", "-")
+
+
+@pytest.fixture(autouse=True)
+def _only_our_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the other plugins that happen to be installed: each test here configures pytest anew."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+@pytest.fixture
+def settings(pytester: pytest.Pytester) -> Any:
+    """Return the settings that a command line gives, in a folder whose ini a test may write."""
+
+    def read(*arguments: str) -> Settings:
+        return options.read_settings(pytester.parseconfigure(*OUR_PLUGIN, *arguments))
+
+    return read
+
+
+def as_dict(found: Settings, column: dict[str, Any]) -> dict[str, Any]:
+    """Return those settings that `column` names."""
+    return {name: getattr(found, name) for name in column}
+
+
+def expected(folder: Path, column: int) -> dict[str, Any]:
+    """Return a column of the table, with paths as the settings hold them: absolute."""
+    return {row[0]: folder / row[column] if row[0] in PATHS else row[column] for row in TABLE}
+
+
+def test_the_table_here_has_every_setting() -> None:
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    assert set(NAMES) == fields - {"detectors"}
+
+
+def test_every_option_is_read_from_the_command_line(settings: Any, pytester: pytest.Pytester) -> None:
+    wanted = expected(pytester.path, 2)
+    assert as_dict(settings(*(f"{flag(name)}={text}" for name, text, _, _ in TABLE)), wanted) == wanted
+
+
+def test_every_option_is_read_from_the_ini(settings: Any, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\n" + "".join(f"bias_{name} = {text}\n" for name, text, _, _ in TABLE))
+    wanted = expected(pytester.path, 2)
+    assert as_dict(settings(), wanted) == wanted
+
+
+def test_the_command_line_wins_over_the_ini(settings: Any, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\n" + "".join(f"bias_{name} = {other}\n" for name, _, _, other in TABLE))
+    wanted = expected(pytester.path, 2)
+    assert as_dict(settings(*(part for name, text, _, _ in TABLE for part in (flag(name), text))), wanted) == wanted
+
+
+def test_an_empty_option_switches_an_ini_key_off(settings: Any, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nbias_canaries = canaries.json\nbias_sample = 40\n")
+    found = settings("--bias-canaries=", "--bias-sample=")
+    assert (found.canaries, found.sample) == (None, 0)
+
+
+def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.Pytester) -> None:
+    assert settings() == Settings(
+        model=None,
+        only=(),
+        probes=None,
+        concurrency=16,
+        timeout=60.0,
+        retries=2,
+        trials=1,
+        tolerance=0.02,
+        limit=0.10,
+        confidence=0.95,
+        inconclusive="fail",
+        sample=0,
+        require=(),
+        report_dir=pytester.path / "reports",
+        canaries=None,
+        detectors=(),
+    )
+
+
+def test_an_absolute_path_stays_as_it_is(settings: Any, tmp_path: Path) -> None:
+    assert settings("--bias-report-dir", str(tmp_path / "out")).report_dir == tmp_path / "out"
+
+
+def test_a_relative_path_starts_at_the_rootdir_wherever_pytest_was_called(
+    settings: Any, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\nbias_probes = my_probes\n")
+    below = pytester.mkdir("below")
+    monkeypatch.chdir(below)
+    assert settings(str(below)).probes == pytester.path / "my_probes"
+
+
+def test_an_ini_list_of_tags_is_read(settings: Any, pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml('[tool.pytest.ini_options]\nbias_only = ["privacy", "stereotypes"]\n')
+    assert settings().only == ("privacy", "stereotypes")
+
+
+def test_further_detectors_are_read_one_a_line(settings: Any, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nbias_detectors =\n    tests.detectors:SMALL\n    tests.detectors:OTHER\n")
+    assert settings().detectors == ("tests.detectors:SMALL", "tests.detectors:OTHER")
+
+
+def test_further_detectors_are_read_from_an_ini_list(settings: Any, pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml(
+        '[tool.pytest.ini_options]\nbias_detectors = ["tests.detectors:SMALL", "tests.detectors:OTHER"]\n'
+    )
+    assert settings().detectors == ("tests.detectors:SMALL", "tests.detectors:OTHER")
+
+
+def refused(result: pytest.RunResult) -> str:
+    """Return the one line with which pytest refused its command line or ini."""
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in text
+    assert "INTERNALERROR" not in text
+    (line,) = [line for line in text.splitlines() if line.strip()]
+    return line
+
+
+@pytest.mark.parametrize(("name", "text"), BAD)
+def test_a_bad_value_on_the_command_line_is_a_usage_error_of_one_line(
+    pytester: pytest.Pytester, name: str, text: str
+) -> None:
+    line = refused(pytester.runpytest_inprocess(*OUR_PLUGIN, f"{flag(name)}={text}"))
+    assert line.startswith(f"ERROR: {flag(name)} {text!r}: must be ")
+
+
+@pytest.mark.parametrize(("name", "text"), [BAD[0], ("timeout", "nan"), ("inconclusive", "ignore")])
+def test_a_bad_value_in_the_ini_is_a_usage_error_that_names_the_key(
+    pytester: pytest.Pytester, name: str, text: str
+) -> None:
+    pytester.makeini(f"[pytest]\nbias_{name} = {text}\n")
+    line = refused(pytester.runpytest_inprocess(*OUR_PLUGIN))
+    assert line.startswith(f"ERROR: ini key bias_{name} {text!r}: must be ")
+
+
+@pytest.mark.parametrize("tolerance", ["0.1", "0.2"])
+def test_a_tolerance_that_reaches_the_limit_is_a_usage_error(pytester: pytest.Pytester, tolerance: str) -> None:
+    result = pytester.runpytest_inprocess(*OUR_PLUGIN, "--bias-tolerance", tolerance)
+    assert refused(result).startswith(f"ERROR: --bias-tolerance {tolerance} must be below --bias-limit 0.1")
+
+
+def test_a_bad_option_is_refused_by_the_main_process_alone(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess(*OUR_PLUGIN, "-p", "xdist.plugin", "-n", "2", "--bias-model", "nocolon")
+    assert (
+        refused(result) == "ERROR: --bias-model 'nocolon': must be MODULE:FACTORY or MODULE:FACTORY(key=literal, ...)"
+    )
+
+
+def test_help_shows_every_option_and_every_ini_key(pytester: pytest.Pytester) -> None:
+    text = pytester.runpytest_inprocess(*OUR_PLUGIN, "--help").stdout.str()
+    for name in NAMES:
+        assert f"{flag(name)}=" in text or f"{flag(name)} " in text, name
+        assert f"bias_{name} " in text, name
+    assert "bias_detectors " in text
+    assert "(default: 0.02)" in text
+
+
+def test_a_marker_is_registered_for_every_tag_and_id(pytester: pytest.Pytester) -> None:
+    text = pytester.runpytest_inprocess(*OUR_PLUGIN, "--markers").stdout.str()
+    for name in ("stereotypes", "privacy", "canary_disclosure", "llm_prompt_injection"):
+        assert f"@pytest.mark.{name}: " in text
