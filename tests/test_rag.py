@@ -173,7 +173,8 @@ def test_the_version_tells_what_changes_answers(embedded: RagChain, small: str, 
     other = str(write_pdf(tmp_path / "other.pdf", *PAGES, "One more page."))
 
     def version(**options: Any) -> str:
-        with rag.embedded(**{"document": small, "cache_dir": cache, "max_tokens": 8} | options) as chain:
+        given: dict[str, Any] = {"document": small, "cache_dir": cache, "max_tokens": 8}
+        with rag.embedded(**given | options) as chain:
             return chain.version
 
     assert version() == version(engines=1) == embedded.version

@@ -38,7 +38,7 @@ def line(plan: Plan, evaluated: Sequence[Detector], settings: Settings) -> str |
     ]
     never, tolerable, bad = (percent(gate.passes) for gate in gates)
     return (
-        f"Chance that a bot passes all {len(evaluated)} evaluated detectors: {never} if it fails none of their probes, "
+        f"Chance that a bot passes the evaluated detectors: {never} if it fails none of their probes, "
         f"{tolerable} if it fails {percent(settings.tolerance)} of them, {bad} if it fails {percent(settings.limit)} "
         "(see `bias-suite power`)."
     )
