@@ -46,6 +46,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _platform()
     yield from _plan(settings)
     yield from _model(settings)
+    yield Finding("judge", None, "none is configured: detectors that need one are NOT EVALUATED")
+    yield Finding("argilla", None, "not connected: failing cases stay in the report folder")
     yield _report_folder(settings)
 
 

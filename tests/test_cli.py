@@ -63,6 +63,8 @@ def test_doctor_is_content_with_a_model_that_answers(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout
     assert "ok    answer" in result.stdout
     assert "145 probes" in result.stdout
+    assert "note  judge        none is configured" in result.stdout
+    assert "note  argilla      not connected" in result.stdout
     assert "WRONG" not in result.stdout
     assert not (tmp_path / "new").exists()
 
