@@ -239,11 +239,11 @@ def test_what_stands_behind_a_null_character_counts() -> None:
 
 @needs_embeddings
 def test_a_long_answer_is_compared_in_seconds() -> None:
-    # 6 KB: a model that does not stop. The embedding model itself reads 512 tokens.
-    text = "The recognition rate of applicants was 40 % in the year 2022. " * 100
+    # 90 KB: a model that does not stop. Uncut, it would take half a minute.
+    text = "The recognition rate of applicants was 40 % in the year 2022. " * 1500
     began = time.process_time()
     similarity.distance(text, text + "And more.")
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 10
 
 
 # Whole evaluations
