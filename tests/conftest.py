@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 
 import pytest
 
@@ -12,6 +13,10 @@ from tests.gate_runs import Gate
 def pytest_configure(config: pytest.Config) -> None:
     """Turn warnings into errors here, and not in the gate, where an application's warnings are its own affair."""
     config.addinivalue_line("filterwarnings", "error")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what runs in its background, and programs hand it on: those that tests start could not
+        # be interrupted. What is handled here is back to the default there.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
