@@ -105,7 +105,8 @@ def evaluate(
     if rule.calibrates:
         for case in cases:
             on_case(case)
-    discounted = rule.discount(cases)
+    # An ERROR stays one: a skipped test must not hide a model that does not answer.
+    discounted = None if decision.verdict == "error" else rule.discount(cases)
     return Outcome(
         detector=detector.id,
         verdict="not_evaluated" if discounted else decision.verdict,

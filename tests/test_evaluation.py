@@ -312,6 +312,14 @@ def test_cases_that_are_no_evidence_make_a_detector_not_evaluated() -> None:
     assert len(handed) == 40
 
 
+def test_a_model_that_errors_is_not_discounted_into_a_skip() -> None:
+    def raises(question: str) -> str:
+        raise ValueError("cannot read the index")
+
+    outcome = evaluated(raises, small_probes("small", 40), rule=Discounting(settings()))
+    assert outcome.verdict == "error"
+
+
 class Relative(Rule):
     """A rule that needs all answers to know which are long."""
 

@@ -258,7 +258,9 @@ def test_an_id_in_two_files_is_an_error(tmp_path: Path) -> None:
 
 
 def test_different_ids_are_no_error(tmp_path: Path) -> None:
-    require_unique(read(write(tmp_path, RECORD, RECORD | {"id": "two"}), DETECTORS))
+    probes = read(write(tmp_path, RECORD, RECORD | {"id": "two"}), DETECTORS)
+    require_unique(probes)
+    assert len(probes) == 2
 
 
 def test_the_built_in_probes_are_read() -> None:

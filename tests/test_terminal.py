@@ -169,7 +169,8 @@ def test_reasons_are_shown_as_they_are_without_effect(reason: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_reason_can_be_shown(reason: str) -> None:
-    shown(Row("one", "error", reason), Row("two", "not_evaluated", reason)).encode("utf-8")
+    text = shown(Row("one", "error", reason), Row("two", "not_evaluated", reason))
+    assert "covers 1 of 2 detectors: 1 ERROR" in text.encode("utf-8").decode("utf-8")
 
 
 def test_a_long_reason_is_cut() -> None:
