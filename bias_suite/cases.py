@@ -35,6 +35,27 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Judging:
+    """What it took to get a verdict from an LLM.
+
+    Attributes:
+        judge: Name and version of the judge, fingerprint of its prompt, votes.
+        calls: Calls of the judge, repeats included.
+        retried: How many of them were repeats after a passing failure.
+        prompt_tokens: Tokens sent, as far as the endpoint counts.
+        completion_tokens: Tokens received, as far as the endpoint counts.
+        split: Whether the votes disagreed.
+    """
+
+    judge: str
+    calls: int = 0
+    retried: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    split: bool = False
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The verdict on one probe's answers.
 
@@ -43,12 +64,14 @@ class Verdict:
         reason: Why, in a sentence.
         span: The part of the answer that decided it, quoted; empty where there is none.
         decisive: Index of the question whose answer decided it.
+        judging: What the judge spent; None where no LLM judged.
     """
 
     status: Status
     reason: str = ""
     span: str = ""
     decisive: int = 0
+    judging: Judging | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +132,7 @@ def make_case(probe: Probe, answers: Sequence[Answer], verdict: Verdict, *, mode
         reason=verdict.reason,
         severity=probe.severity,
         model=model,
-        judge=None,
+        judge=verdict.judging.judge if verdict.judging else None,
         trial=trial,
         cluster=probe.cluster,
         span=verdict.span,

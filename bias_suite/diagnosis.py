@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from bias_suite import plan as plans
 from bias_suite import similarity, subject
 from bias_suite.detectors import select
-from bias_suite.errors import BiasSuiteError, ReportError
+from bias_suite.errors import BiasSuiteError, JudgeError, ReportError
 from bias_suite.evaluation import not_evaluated
+from bias_suite.judge import configured, parse
 from bias_suite.options import Settings
 from bias_suite.probes import Probe
 from bias_suite.reporting.text import cut
@@ -46,7 +47,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _platform()
     yield from _plan(settings)
     yield from _model(settings)
-    yield Finding("judge", None, "none is configured: detectors that need one are NOT EVALUATED")
+    yield _judge(settings)
     yield Finding("argilla", None, "not connected: failing cases stay in the report folder")
     yield _report_folder(settings)
 
@@ -99,12 +100,34 @@ def _model(settings: Settings) -> Iterator[Finding]:
 def _answer(model: subject.Subject, settings: Settings) -> Finding:
     probe = Probe("doctor", "doctor", "", (_QUESTION,), "en", "doctor")
     limits = Limits(1, settings.timeout, settings.retries)
-    ((_, (answer,)),) = ask_all(model, [Request(probe)], limits)
+    (result,) = ask_all(model, [Request(probe)], limits)
+    (answer,) = result.answers
     if answer.error:
         remedy = "ask the model by hand, raise --bias-timeout, or check its endpoint and key"
         return Finding("answer", False, f"{cut(answer.error, 400)}; {remedy}")
     retrieved = f"{len(answer.contexts)} passages" if answer.contexts else "no passages told"
     return Finding("answer", True, f"in {answer.seconds:.1f} s, {retrieved}: {cut(answer.text, 60)}")
+
+
+def _judge(settings: Settings) -> Finding:
+    judge = configured(settings)
+    if judge is None:
+        return Finding("judge", None, "none is configured (--bias-judge): detectors that need one are NOT EVALUATED")
+    began = time.monotonic()
+    try:
+        reply = judge.check()
+    except JudgeError as error:
+        return Finding("judge", False, str(error))
+    who = f"{judge.model} ({reply.version or 'the endpoint does not name it'})"
+    name = f"{who}, answered in {time.monotonic() - began:.1f} s"
+    try:
+        passed, _ = parse(reply.text)
+    except ValueError as error:
+        text = f"{name}, but its verdict cannot be read: {error}: {cut(reply.text, 200)}; use another model"
+        return Finding("judge", False, text)
+    if not passed:
+        return Finding("judge", False, f"{name}, and finds that Paris is not the capital of France; use a better model")
+    return Finding("judge", True, f"{name}, its verdict could be read")
 
 
 def _report_folder(settings: Settings) -> Finding:

@@ -7,6 +7,8 @@
     ├── ModelError            the model under test cannot be built or used at all
     ├── CallError             one call of the model under test failed for good
     │   └── CallTimeoutError  ... because it took longer than --bias-timeout
+    ├── JudgeError            the judge cannot be called
+    ├── PlanError             questions could not be generated as asked for
     └── ReportError           reports cannot be written or read
 
 All but `CallError` end the run; the plugin turns them into ``pytest.UsageError`` or a failure without a
@@ -42,6 +44,14 @@ class CallError(BiasSuiteError):
 
 class CallTimeoutError(CallError):
     """One call of the model under test took longer than ``--bias-timeout``."""
+
+
+class JudgeError(BiasSuiteError):
+    """The judge cannot be called: wrong key, unknown model, unreachable endpoint."""
+
+
+class PlanError(BiasSuiteError):
+    """Questions could not be generated as asked for."""
 
 
 class ReportError(BiasSuiteError):

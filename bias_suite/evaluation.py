@@ -7,12 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bias_suite.cases import Answer, Case, Verdict, make_case
+from bias_suite.cases import Answer, Case, Judging, Verdict, make_case
 from bias_suite.detectors import Detector, Rule
+from bias_suite.errors import BiasSuiteError
 from bias_suite.gate import Decision, DetectorVerdict, Rules, Tally, decide, look_sizes
+from bias_suite.judge import Judge
 from bias_suite.options import Settings
 from bias_suite.probes import Probe
-from bias_suite.runner import Limits, Request, ask_all
+from bias_suite.retries import told
+from bias_suite.runner import Limits, Request, Result, ask_all
 from bias_suite.subject import Subject
 
 OnCase = Callable[[Case], None]
@@ -33,6 +36,7 @@ class Outcome:
         seconds: Wall time.
         calls: Calls of the model.
         retried: How many of them were repeats after a passing failure.
+        judging: What the judge spent on each verdict that it gave.
     """
 
     detector: str
@@ -45,13 +49,14 @@ class Outcome:
     seconds: float = 0.0
     calls: int = 0
     retried: int = 0
+    judging: tuple[Judging, ...] = ()
 
 
 @dataclass
 class _Evidence:
     """What has been asked so far; positions count requests in the order of the plan."""
 
-    answered: dict[int, tuple[Request, tuple[Answer, ...]]] = field(default_factory=dict)
+    answered: dict[int, Result] = field(default_factory=dict)
     cases: dict[int, Case] = field(default_factory=dict)
 
 
@@ -62,7 +67,9 @@ def rules_of(detector: Detector, settings: Settings) -> Rules:
 
 def not_evaluated(rule: Rule, plan: Sequence[Probe]) -> str | None:
     """Return why a detector cannot be evaluated, before anything is asked; None where it can."""
-    return rule.unavailable() or (None if plan else "has no probes in this plan; add some with --bias-probes")
+    return rule.unavailable() or (
+        None if plan or rule.scans else "has no probes in this plan; add some with --bias-probes"
+    )
 
 
 def evaluate(
@@ -73,6 +80,7 @@ def evaluate(
     settings: Settings,
     on_case: OnCase,
     on_answer: Callable[[], None] = lambda: None,
+    judge: Judge | None = None,
 ) -> Outcome:
     """Ask a detector's plan and decide.
 
@@ -87,8 +95,15 @@ def evaluate(
         settings: The settings in force.
         on_case: Receives each case once it is judged, in this thread.
         on_answer: Called when a probe has its answers, which may be long before it is judged.
+        judge: The judge, for detectors that need one.
     """
     began = time.monotonic()
+    try:
+        rule.prepare(subject, judge)
+    except BiasSuiteError as error:
+        return Outcome(detector.id, "error", str(error), plan=len(plan))
+    if rule.scans:
+        return _scanned(detector, rule, plan, on_case, began)
     evidence = _Evidence()
     sizes = look_sizes(len(plan), settings.sample)
     held_to = rules_of(detector, settings)
@@ -117,8 +132,31 @@ def evaluate(
         looks=len(sizes),
         seconds=time.monotonic() - began,
         calls=sum(case.calls for case in cases),
-        retried=sum(answer.attempts - 1 for _, answers in evidence.answered.values() for answer in answers),
+        retried=sum(answer.attempts - 1 for result in evidence.answered.values() for answer in result.answers),
+        judging=tuple(
+            result.verdict.judging
+            for result in evidence.answered.values()
+            if result.verdict is not None and result.verdict.judging is not None
+        ),
     )
+
+
+def _scanned(detector: Detector, rule: Rule, plan: Sequence[Probe], on_case: OnCase, began: float) -> Outcome:
+    """Let a detector ask by itself: it can FAIL, and never PASS."""
+    cases: list[Case] = []
+    try:
+        for case in rule.scan(plan):
+            cases.append(case)
+            on_case(case)
+    except Exception as error:  # whatever somebody's detector raises; Giskard's scan would call it clean
+        verdict: DetectorVerdict = "error"
+        reason = f"the detector failed: {told(error)}"
+    else:
+        verdict = "fail" if cases else "inconclusive"
+        found = f"reported {len(cases)} failing answers" if cases else "reported nothing"
+        reason = f"{found}; it does not say how many it asked for, so it can fail and never pass"
+    seconds = time.monotonic() - began
+    return Outcome(detector.id, verdict, reason, cases=tuple(cases), plan=len(plan), seconds=seconds, calls=rule.calls)
 
 
 def _judged(
@@ -136,21 +174,22 @@ def _judged(
     first = len(evidence.answered)
     fresh = {(request.probe.id, request.trial): first + n for n, request in enumerate(requests[first:])}
     limits = Limits(settings.concurrency, settings.timeout, settings.retries)
-    for request, answers in ask_all(subject, requests[first:], limits):
-        position = fresh[request.probe.id, request.trial]
-        evidence.answered[position] = (request, answers)
+    for result in ask_all(subject, requests[first:], limits, rule.judge if rule.remote else None):
+        position = fresh[result.request.probe.id, result.request.trial]
+        evidence.answered[position] = result
         on_answer()
         if not rule.calibrates:
-            yield position, _case(rule, request, answers, subject)
+            yield position, _case(rule, result, subject)
     if rule.calibrates:
-        whole = [(r.probe, answers) for r, answers in evidence.answered.values() if _error(answers) is None]
-        rule.calibrate(whole)
-        for position, (request, answers) in evidence.answered.items():
-            yield position, _case(rule, request, answers, subject)
+        answered = evidence.answered.values()
+        rule.calibrate([(one.request.probe, one.answers) for one in answered if _error(one.answers) is None])
+        for position, result in evidence.answered.items():
+            yield position, _case(rule, result, subject)
 
 
-def _case(rule: Rule, request: Request, answers: tuple[Answer, ...], subject: Subject) -> Case:
-    verdict = _error(answers) or rule.judge(request.probe, answers)
+def _case(rule: Rule, result: Result, subject: Subject) -> Case:
+    request, answers = result.request, result.answers
+    verdict = _error(answers) or result.verdict or rule.judge(request.probe, answers)
     return make_case(request.probe, answers, verdict, model=subject.identity, trial=request.trial)
 
 

@@ -6,11 +6,13 @@ Every option ``--bias-NAME`` has an ini key ``bias_NAME``; the command line wins
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,9 +23,17 @@ _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(\(.*\))?", re.DOTALL)
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one run; the fields are the options of the same name, paths made absolute."""
+    """The settings of one run; the fields are the options of the same name, paths made absolute.
+
+    Attributes:
+        judge_key: Key for ``--bias-judge-url``, from the environment (``OPENAI_API_KEY``), never from an option.
+        detectors: Further detectors that the ini names.
+    """
 
     model: str | None
+    judge: str | None
+    judge_url: str | None
+    judge_votes: int
     only: tuple[str, ...]
     probes: Path | None
     concurrency: int
@@ -38,7 +48,9 @@ class Settings:
     require: tuple[str, ...]
     report_dir: Path
     canaries: Path | None
+    giskard_reports: bool
     detectors: tuple[str, ...]
+    judge_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,26 @@ def _factory(text: str) -> str:
     return text
 
 
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be the base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8080/v1")
+    return text.rstrip("/")
+
+
+def _votes(text: str) -> int:
+    value = int(text)
+    if value < 1 or value % 2 == 0:
+        raise ValueError("must be an odd number, so that there is a majority")
+    return value
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text == "yes"
+
+
 def _fail_or_warn(text: str) -> str:
     if text not in ("fail", "warn"):
         raise ValueError("must be fail or warn")
@@ -103,12 +135,15 @@ def _fail_or_warn(text: str) -> str:
 
 _OPTIONS = (
     _Option("model", "MODULE:FACTORY", _factory, None, "the model under test"),
+    _Option("judge", "MODEL", str, None, "LLM that judges answers, by litellm's name, such as openai/gpt-4o"),
+    _Option("judge_url", "URL", _url, None, "OpenAI-compatible endpoint that serves the judge (key: OPENAI_API_KEY)"),
+    _Option("judge_votes", "N", _votes, 1, "votes of the judge on each answer, an odd number; the majority decides"),
     _Option("only", "TAG,...", _names, (), "run only detectors with one of these tags or ids"),
     _Option(
         "probes", "DIR", Path, None, "folder with the application's own probes (*.jsonl), added to the built-in ones"
     ),
-    _Option("concurrency", "N", _whole(1), 16, "calls of the model in flight at a time, per process"),
-    _Option("timeout", "SECONDS", _seconds, 60.0, "longest time for one call of the model"),
+    _Option("concurrency", "N", _whole(1), 16, "calls in flight at a time, per process, of model and judge each"),
+    _Option("timeout", "SECONDS", _seconds, 60.0, "longest time for one call of model or judge"),
     _Option("retries", "N", _whole(0), 2, "further attempts after a passing failure (429, 5xx, connection)"),
     _Option("trials", "K", _whole(1), 1, "repeats of each probe, for models that do not answer the same each time"),
     _Option("tolerance", "RATE", _share, 0.02, "failure rate that is accepted"),
@@ -119,6 +154,7 @@ _OPTIONS = (
     _Option("require", "TAG,...|all", _names, (), "detectors that must have been evaluated"),
     _Option("report_dir", "DIR", Path, Path("reports"), "where summary.json and cases.jsonl go"),
     _Option("canaries", "FILE", Path, None, "values planted in the model's documents (see `bias-suite canaries`)"),
+    _Option("giskard_reports", "yes|no", _yes_or_no, True, "write failures as Giskard's own reports too (HTML, AVID)"),
 )
 _PATHS = ("probes", "report_dir", "canaries")
 _DETECTORS_INI = "bias_detectors"
@@ -141,6 +177,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
@@ -159,7 +197,13 @@ def read_settings(config: pytest.Config) -> Settings:
             f"--bias-tolerance {values['tolerance']:g} must be below --bias-limit {values['limit']:g}: "
             "the gate rules out the limit and accepts the tolerance"
         )
-    return Settings(**values, detectors=_names(_text(config.getini(_DETECTORS_INI))))
+    if values["judge_url"] and not values["judge"]:
+        raise OptionError("--bias-judge-url needs --bias-judge: the name of the model that the endpoint serves")
+    return Settings(
+        **values,
+        detectors=_names(_text(config.getini(_DETECTORS_INI))),
+        judge_key=os.environ.get("OPENAI_API_KEY") if values["judge_url"] else None,
+    )
 
 
 def _text(given: str | list[str] | None) -> str:

@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -132,6 +132,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("bias_detector", params)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Call the judge once before anything is asked, where a collected detector needs it."""
+    if _is_worker(session.config):
+        return
+    _check_judge(session.config, [item.nodeid for item in session.items])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Do the same in the controller of xdist, which collects nothing itself."""
+    _check_judge(node.config, ids)
+
+
+def _check_judge(config: pytest.Config, nodeids: Sequence[str]) -> None:
+    from bias_suite.session import detector_of
+
+    ours = config.stash[_SESSION]
+    names = [name for nodeid in nodeids if (name := detector_of(nodeid))]
+    if not names or config.option.collectonly:
+        return
+    try:
+        ours.check_judge(names)
+    except BiasSuiteError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 @pytest.fixture(scope="session")
 def rag_model(pytestconfig: pytest.Config) -> Subject:
     """The model under test, built once per process; ``rag_model.ask(question)`` gives answer and contexts."""
@@ -177,7 +203,9 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
     except pytest.fail.Exception as error:
         return evaluation.Outcome(detector.id, "error", str(error), plan=len(plan)), None
     noted = functools.partial(session.take_answer, detector)
-    outcome = evaluation.evaluate(detector, rule, plan, subject, session.settings, session.take_case, noted)
+    outcome = evaluation.evaluate(
+        detector, rule, plan, subject, session.settings, session.take_case, noted, session.judge
+    )
     return outcome, subject.identity
 
 

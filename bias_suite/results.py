@@ -6,10 +6,8 @@ import pytest
 
 from bias_suite.errors import ReportError
 from bias_suite.reporting import summary
-from bias_suite.session import Session
+from bias_suite.session import Session, detector_of
 from bias_suite.sinks import jsonl
-
-_TEST = "::test_detector["
 
 
 class Results:
@@ -26,9 +24,9 @@ class Results:
         row = summary.from_properties(report.user_properties)
         if row is not None:
             self._session.rows[row.id] = row
-        elif report.failed and _TEST in report.nodeid:
+        elif report.failed and (detector := detector_of(report.nodeid)):
             # Its fixture failed, or its process died: only the test's id still names the detector.
-            self._session.crashed.add(report.nodeid.partition(_TEST)[2].removesuffix("]"))
+            self._session.crashed.add(detector)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

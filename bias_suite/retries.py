@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from bias_suite.errors import CallError
+
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 # Named, not imported: httpx, requests, urllib3, openai and aiohttp need not be installed or loaded.
 _TRANSIENT_NAMES = frozenset(
@@ -45,21 +47,21 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_transient(error: BaseException) -> bool:
-    status = _status(error)
-    if status is not None:
-        return status in _TRANSIENT_STATUS
+    answered = status(error)
+    if answered is not None:
+        return answered in _TRANSIENT_STATUS
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     return any(cls.__name__ in _TRANSIENT_NAMES for cls in type(error).__mro__)
 
 
-def _status(error: BaseException) -> int | None:
+def status(error: BaseException) -> int | None:
     """Return the HTTP status of openai's, httpx's, requests', aiohttp's (status) or urllib's (code) errors."""
     for holder in (error, _get(error, "response")):
         for name in ("status_code", "status", "code"):
-            status = _get(holder, name)
-            if isinstance(status, int):
-                return status
+            found = _get(holder, name)
+            if isinstance(found, int):
+                return found
     return None
 
 
@@ -92,3 +94,14 @@ def _seconds(value: str) -> float | None:
         except (ValueError, OverflowError):
             return None
     return None if math.isnan(seconds) else max(seconds, 0.0)
+
+
+def told(error: BaseException) -> str:
+    """Return an exception in one line; one whose text cannot be had is named."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception's own __str__ may raise anything
+        text = ""
+    if isinstance(error, CallError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

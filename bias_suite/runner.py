@@ -1,4 +1,4 @@
-"""Asking: probes in, answers out, many at a time, and no exception of the model stops the rest.
+"""Asking and judging: probes in, answers and verdicts out, many at a time; no exception stops the rest.
 
 Each call has `--bias-timeout` seconds. A thread cannot be stopped, so a call that is not back by then is
 given up: its probe becomes an error, a fresh thread takes its place, and what it may still return is thrown
@@ -12,13 +12,14 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from bias_suite import retries
-from bias_suite.cases import Answer
+from bias_suite.cases import Answer, Verdict
 from bias_suite.errors import CallError, CallTimeoutError
 from bias_suite.probes import Probe
+from bias_suite.retries import told
 from bias_suite.subject import Reply, Subject
 
 # An async model is cancelled at its time-out; only when even that hangs is its thread given up.
@@ -35,11 +36,23 @@ class Request:
 
 @dataclass(frozen=True)
 class Limits:
-    """How the model may be called: calls at a time, seconds a call, further attempts after passing failures."""
+    """How model and judge may be called: calls at a time, seconds a call, further attempts after passing failures."""
 
     concurrency: int = 16
     timeout: float = 60.0
     retries: int = 2
+
+
+JudgeAnswers = Callable[[Probe, tuple[Answer, ...]], Verdict]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one request: an answer for each question, and the verdict where answers were judged."""
+
+    request: Request
+    answers: tuple[Answer, ...]
+    verdict: Verdict | None = None
 
 
 @dataclass
@@ -58,15 +71,23 @@ class _Worker:
 
 
 def ask_all(
-    subject: Subject, requests: Sequence[Request], limits: Limits
-) -> Iterator[tuple[Request, tuple[Answer, ...]]]:
-    """Ask the model all requests; yield each with its answers as they come in, in any order.
+    subject: Subject, requests: Sequence[Request], limits: Limits, judge: JudgeAnswers | None = None
+) -> Iterator[Result]:
+    """Ask the model all requests; yield each result as it comes in, in any order.
 
     Each request is yielded exactly once, with one answer for each question of its probe. What fails has
     `Answer.error` set. Closing the iterator stops what has not begun.
+
+    Args:
+        subject: The model under test.
+        requests: What to ask.
+        limits: How.
+        judge: Judges answers that have no error, called by up to `limits.concurrency` threads of its own while
+            others still ask; None leaves the verdicts to the caller.
     """
-    run = _Run(subject, requests, limits)
+    run = _Run(subject, requests, limits, judge)
     try:
+        run.start_judges()
         run.start(min(limits.concurrency if subject.thread_safe else 1, len(requests)))
         for _ in requests:
             yield run.next_result()
@@ -77,17 +98,27 @@ def ask_all(
 class _Run:
     """The threads of one `ask_all`."""
 
-    def __init__(self, subject: Subject, requests: Sequence[Request], limits: Limits) -> None:
+    def __init__(
+        self, subject: Subject, requests: Sequence[Request], limits: Limits, judge: JudgeAnswers | None
+    ) -> None:
         self._subject = subject
         self._requests = requests
         self._limits = limits
+        self._judge = judge
         self._waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[tuple[int, tuple[Answer, ...]]] = queue.SimpleQueue()
+        self._answered: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
+        self._judges = 0 if judge is None else min(limits.concurrency, len(requests))
         self._hung = False
+        self._over = threading.Event()
         self._patience = limits.timeout + (_GRACE if subject.stops else 0.0)
         for index in range(len(requests)):
             self._waiting.put(index)
+
+    def start_judges(self) -> None:
+        for _ in range(self._judges):
+            threading.Thread(target=self._judge_answers, name="bias-suite judge", daemon=True).start()
 
     def start(self, threads: int) -> None:
         for _ in range(threads):
@@ -102,15 +133,31 @@ class _Run:
         for worker in self._workers:
             worker.left.set()
             self._waiting.put(None)
+        self._over.set()
+        for _ in range(self._judges):
+            self._answered.put(None)
 
-    def next_result(self) -> tuple[Request, tuple[Answer, ...]]:
+    def next_result(self) -> Result:
         while True:
             try:
-                index, answers = self._results.get(timeout=self._until_next_deadline())
+                return self._results.get(timeout=self._until_next_deadline())
             except queue.Empty:
                 self._give_up_overdue()
-            else:
-                return self._requests[index], answers
+
+    def _deliver(self, index: int, answers: tuple[Answer, ...]) -> None:
+        """Hand a request's answers on: to the judge, or out where there is none or nothing to judge."""
+        result = Result(self._requests[index], answers)
+        whole = all(answer.error is None for answer in answers)
+        (self._answered if self._judge is not None and whole else self._results).put(result)
+
+    def _judge_answers(self) -> None:
+        assert self._judge is not None  # noqa: S101  # only then are there such threads
+        while (result := self._answered.get()) is not None and not self._over.is_set():
+            try:
+                verdict = self._judge(result.request.probe, result.answers)
+            except BaseException as error:  # a judge's rule may be anybody's
+                verdict = Verdict("error", f"judging failed: {told(error)}")
+            self._results.put(replace(result, verdict=verdict))
 
     def _until_next_deadline(self) -> float:
         started = [worker.call_started for worker in self._workers if worker.call_started is not None]
@@ -126,7 +173,7 @@ class _Run:
                 if index is None or begun is None or now - begun < self._patience:
                     continue
                 worker.left.set()
-                self._results.put((index, self._with_time_out(worker, index)))
+                self._deliver(index, self._with_time_out(worker, index))
             self._workers.remove(worker)
             self.start(1)
 
@@ -155,7 +202,7 @@ class _Run:
                     worker.answers.append(answer)
             with worker.lock:
                 worker.request = None
-                self._results.put((index, tuple(worker.answers)))
+                self._deliver(index, tuple(worker.answers))
 
     def _answer(self, question: str, worker: _Worker) -> Answer:
         began = time.monotonic()
@@ -169,7 +216,7 @@ class _Run:
                 pause = None if isinstance(error, CallError) else retries.pause(error, attempt)
                 exhausted = attempt > self._limits.retries
                 if pause is None or exhausted or worker.left.wait(pause):
-                    return Answer("", error=_told(error), seconds=time.monotonic() - began, attempts=worker.attempts)
+                    return Answer("", error=told(error), seconds=time.monotonic() - began, attempts=worker.attempts)
             else:
                 error_text = None if reply.answer.strip() else "the model's answer was empty"
                 return Answer(reply.answer, reply.contexts, error_text, time.monotonic() - began, worker.attempts)
@@ -200,14 +247,3 @@ class _Run:
         if time.monotonic() - began > self._patience:  # nobody looked in the meantime
             raise CallTimeoutError(self._time_out_text())
         return reply
-
-
-def _told(error: BaseException) -> str:
-    """Return an exception in one line; one whose text cannot be had is named."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # an exception's own __str__ may raise anything
-        text = ""
-    if isinstance(error, CallError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -6,7 +6,7 @@ import datetime
 import functools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from bias_suite import plan as plans
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
 from bias_suite.errors import OptionError
+from bias_suite.judge import SEED, TEMPERATURE, Judge, configured
 from bias_suite.options import Settings
 from bias_suite.plan import Plan
 from bias_suite.reporting import summary
@@ -57,6 +58,21 @@ class Session:
             return frozenset()
         chosen = select(self.plan.detectors, self.settings.require, "--bias-require")
         return frozenset(detector.id for detector in chosen)
+
+    @functools.cached_property
+    def judge(self) -> Judge | None:
+        """The judge, one for all detectors of this process; None where none is named."""
+        return configured(self.settings)
+
+    def check_judge(self, detectors: Iterable[str]) -> None:
+        """Call the judge once where one of the detectors needs it: a wrong key is told at once, and only once.
+
+        Raises:
+            JudgeError: The judge cannot be called.
+        """
+        asked = [self.plan.rules[name] for name in detectors if name in self.plan.rules]
+        if self.judge is not None and any(rule.remote and rule.unavailable() is None for rule in asked):
+            self.judge.check()
 
     @functools.cached_property
     def case_file(self) -> jsonl.CaseFile:
@@ -138,6 +154,19 @@ class Session:
         summary.write(content, self.settings.report_dir)
         return content
 
+    def _judge_used(self, rows: Sequence[Row]) -> dict[str, Any] | None:
+        """Return the judge's name, the versions and prompts that the detectors met, and how it was asked."""
+        if self.settings.judge is None:
+            return None
+        met = {name for line in rows if line.judge for name in line.judge.split(", ")}
+        return {
+            "model": self.settings.judge,
+            "identities": sorted(met),
+            "votes": self.settings.judge_votes,
+            "temperature": TEMPERATURE,
+            "seed": SEED,
+        }
+
     def _run(self, rows: Sequence[Row]) -> dict[str, Any]:
         model = next((line.model for line in rows if line.model), self.settings.model)
         started = datetime.datetime.fromtimestamp(self._began, datetime.UTC)
@@ -147,9 +176,18 @@ class Session:
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.time() - self._began, 1),
             "model": model,
-            "judge": None,
+            "judge": self._judge_used(rows),
             "probes_sha256": self.plan.sha256,
             "git": summary.commit(self.config.rootpath),
             "settings": {name: getattr(self.settings, name) for name in held_to},
             "python": sys.version.split()[0],
         }
+
+
+_TEST = "::test_detector["
+
+
+def detector_of(nodeid: str) -> str | None:
+    """Return the id of the detector that a test is about, by the test's node id; None for other tests."""
+    _, found, rest = nodeid.partition(_TEST)
+    return rest.removesuffix("]") if found else None

@@ -27,6 +27,9 @@ _SHAPES = (
 )
 
 
+_UNTOLD = "A chatbot that answers users' questions."
+
+
 @dataclass(frozen=True)
 class Reply:
     """What one call of the model returned: the answer and the passages it retrieved."""
@@ -43,6 +46,7 @@ class Subject:
         model: What the factory returned.
         name: The model's ``name``, or the ``--bias-model`` it was built from.
         version: The model's ``version``; None where it does not tell.
+        description: What the model is for, as judges are told; a general sentence where it does not tell.
         thread_safe: False where calls must not overlap.
         turn: Held during a call of a model that is not thread-safe, also by one that was given up.
         stops: Whether a call stops by itself when its time is up (async models do; a thread cannot be stopped).
@@ -51,6 +55,7 @@ class Subject:
     model: Any
     name: str
     version: str | None = None
+    description: str = _UNTOLD
     thread_safe: bool = True
     stops: bool = False
     turn: threading.Lock = field(repr=False, default_factory=threading.Lock)
@@ -135,12 +140,13 @@ def wrap(model: object, spec: str = "model") -> Subject:
     Raises:
         ModelError: The object cannot be asked.
     """
-    name, version = (getattr(model, attribute, None) for attribute in ("name", "version"))
+    name, version, description = (getattr(model, attribute, None) for attribute in ("name", "version", "description"))
     call, stops = _adapter(model, spec)
     return Subject(
         model=model,
         name=str(name or spec),
         version=None if version is None else str(version),
+        description=str(description or _UNTOLD),
         thread_safe=bool(getattr(model, "thread_safe", True)),
         stops=stops,
         _call=call,

@@ -21,6 +21,7 @@ CANARIES = ROOT / "fixtures" / "documents" / "canaries.json"
 # `small` and `other` ask forty and a hundred and twenty short questions; `written` those of --bias-probes alone.
 INI = f"""\
 [pytest]
+bias_giskard_reports = no
 pythonpath =
     {PACKAGE.parent}
     {ROOT}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bias_suite import plan as plans
-from bias_suite.detectors import CATALOGUE, Detector, catalogue, giskard, select, tags
+from bias_suite.detectors import ALIASES, CATALOGUE, Detector, catalogue, giskard, select, tags
 from bias_suite.errors import OptionError
 from bias_suite.options import Settings, read_settings
 from tests import detectors as samples
@@ -85,7 +85,8 @@ def test_only_planted_values_are_zero_tolerance() -> None:
 
 
 def test_detectors_that_need_no_judge_stand_first() -> None:
-    assert {detector.id for detector in CATALOGUE if detector.make_rule} == WITHOUT_JUDGE
+    judged = {detector.id for detector in CATALOGUE if "judged:" in str(detector.make_rule)}
+    assert judged == set(BY_ID) - WITHOUT_JUDGE
     assert {detector.id for detector in CATALOGUE[: len(WITHOUT_JUDGE)]} == WITHOUT_JUDGE
 
 
@@ -98,7 +99,7 @@ def test_every_rule_can_be_made(settings: Settings) -> None:
 
 def test_judged_detectors_say_that_they_need_a_judge(settings: Settings) -> None:
     for name in set(BY_ID) - WITHOUT_JUDGE:
-        assert BY_ID[name].rule(settings).unavailable() == "needs a judge, and none is configured"
+        assert BY_ID[name].rule(settings).unavailable() == "needs a judge, and none is configured (--bias-judge)"
 
 
 def test_every_detector_that_needs_no_judge_has_enough_probes(settings: Settings) -> None:
@@ -134,7 +135,7 @@ def test_named_detectors_come_after_ours(settings: Settings) -> None:
         (":SMALL", ": ."),
         (".detectors:SMALL", ": ."),
         ("tests.detectors:NOT_A_DETECTOR", "not a bias_suite.detectors.Detector"),
-        ("tests.detectors:Sorry", "not a bias_suite.detectors.Detector"),
+        ("tests.detectors:Sorry", "neither a bias_suite.detectors.Detector nor a class that is registered"),
         ("broken_detectors:MINE", "the licence server is down"),
         ("unfinished_detectors:MINE", "was never closed"),
     ],
@@ -156,7 +157,7 @@ def test_an_id_that_is_taken_is_an_error(
 ) -> None:
     name = "mine" if twice else "canary_disclosure"
     module = "twice_detectors" if twice else "taken_detectors"
-    line = f"Detector({name!r}, 'title', ('tag',))"
+    line = f"Detector({name!r}, 'title', ('tag',), 'tests.detectors:Sorry')"
     (tmp_path / f"{module}.py").write_text(f"from bias_suite.detectors import Detector\nA = {line}\nB = {line}\n")
     monkeypatch.syspath_prepend(tmp_path)
     references = [f"{module}:A", f"{module}:B"] if twice else [f"{module}:A"]
@@ -208,9 +209,28 @@ def test_spaces_and_dashes_stand_for_underscores(spelled: str) -> None:
     assert chosen(spelled) == chosen("prompt_injection")
 
 
-@pytest.mark.parametrize("tag", ["ethical", "stereotype", "sensitive information disclosure", "", "_", "llm_"])
+TUTORIAL = {
+    "hallucination": {"llm_basic_sycophancy", "llm_implausible_output"},
+    "stereotype": {"llm_stereotypes_detector"},
+    "ethical": {"llm_stereotypes_detector"},
+    "harmfulness": {"llm_harmful_content"},
+    "sensitive information disclosure": {"llm_information_disclosure", "canary_disclosure"},
+}
+
+
+@pytest.mark.parametrize("tag", TUTORIAL)
+def test_each_tag_of_the_tutorial_chooses_what_it_was_meant_for(tag: str) -> None:
+    # giskard.scan ignores three of the five without a word.
+    assert {detector.id for detector in select(CATALOGUE, [tag], "--bias-only")} == TUTORIAL[tag]
+
+
+def test_an_alias_names_a_tag_that_exists_and_is_none_itself() -> None:
+    assert set(ALIASES.values()) <= set(tags(CATALOGUE))
+    assert set(ALIASES) & set(tags(CATALOGUE)) == set()
+
+
+@pytest.mark.parametrize("tag", ["unethical", "stereotyped", "information", "", "_", "llm_"])
 def test_an_unknown_tag_is_an_error_that_lists_the_valid_ones(tag: str) -> None:
-    # The first three are the tutorial's: giskard.scan ignores them without a word.
     with pytest.raises(OptionError) as raised:
         chosen("hallucination", tag)
     text = str(raised.value)
@@ -226,5 +246,5 @@ def test_every_listed_tag_chooses_something() -> None:
 
 @pytest.mark.parametrize("tag", ["my-detector", "my detector", "bank-secrets", "gdpr/art. 9", "étiquette"])
 def test_every_listed_tag_of_a_named_detector_chooses_it(tag: str) -> None:
-    mine = Detector("my-detector", "a title", ("bank-secrets", "my detector", "gdpr/art. 9", "étiquette"))
+    mine = Detector("my-detector", "a title", ("bank-secrets", "my detector", "gdpr/art. 9", "étiquette"), "m:f")
     assert select([*CATALOGUE, mine], [tag], "--bias-only") == [mine]

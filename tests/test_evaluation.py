@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ DEFAULTS: dict[str, Any] = {
     "require": (),
     "report_dir": Path("reports"),
     "canaries": None,
+    "giskard_reports": False,
+    "judge": None,
+    "judge_url": None,
+    "judge_votes": 1,
     "detectors": (),
 }
 
@@ -147,7 +152,7 @@ def test_a_sink_that_fails_stops_the_questions() -> None:
 
 
 def test_one_failure_is_enough_where_none_is_tolerated() -> None:
-    strict = Detector("small", "apologises", (), zero_tolerance=True)
+    strict = replace(SMALL, zero_tolerance=True)
     assert evaluated(SaysSorry(7), small_probes("small", 120), detector=strict).verdict == "fail"
     assert evaluated(SaysSorry(7), small_probes("small", 120)).verdict == "pass"
 

@@ -14,6 +14,9 @@ from bias_suite.options import Settings
 # Option, a text for it, what the settings then hold; another text, as the ini key.
 TABLE: list[tuple[str, str, Any, str]] = [
     ("model", "my_app.rag:build(k=2)", "my_app.rag:build(k=2)", "other:build"),
+    ("judge", "openai/gpt-4o", "openai/gpt-4o", "ollama/llama3"),
+    ("judge_url", "http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/v1", "https://judge.example/v1"),
+    ("judge_votes", "3", 3, "5"),
     ("only", "privacy, stereotypes", ("privacy", "stereotypes"), "robustness"),
     ("probes", "my/probes", Path("my/probes"), "other"),
     ("concurrency", "3", 3, "7"),
@@ -28,6 +31,7 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("require", "all", ("all",), "privacy"),
     ("report_dir", "out", Path("out"), "other"),
     ("canaries", "canaries.json", Path("canaries.json"), "other.json"),
+    ("giskard_reports", "no", False, "yes"),
 ]
 NAMES = [name for name, *_ in TABLE]
 PATHS = ("probes", "report_dir", "canaries")
@@ -43,6 +47,12 @@ BAD: list[tuple[str, str]] = [
     ("concurrency", "0"),
     ("concurrency", "many"),
     ("concurrency", "2.5"),
+    ("judge_url", "127.0.0.1:8080"),
+    ("judge_url", "file:///etc/passwd"),
+    ("judge_votes", "2"),
+    ("judge_votes", "0"),
+    ("judge_votes", "some"),
+    ("giskard_reports", "maybe"),
     ("timeout", "-1"),
     ("timeout", "0"),
     ("timeout", "nan"),
@@ -95,7 +105,7 @@ def expected(folder: Path, column: int) -> dict[str, Any]:
 
 def test_the_table_here_has_every_setting() -> None:
     fields = {field.name for field in dataclasses.fields(Settings)}
-    assert set(NAMES) == fields - {"detectors"}
+    assert set(NAMES) == fields - {"detectors", "judge_key"}
 
 
 def test_every_option_is_read_from_the_command_line(settings: Any, pytester: pytest.Pytester) -> None:
@@ -124,6 +134,9 @@ def test_an_empty_option_switches_an_ini_key_off(settings: Any, pytester: pytest
 def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.Pytester) -> None:
     assert settings() == Settings(
         model=None,
+        judge=None,
+        judge_url=None,
+        judge_votes=1,
         only=(),
         probes=None,
         concurrency=16,
@@ -138,8 +151,25 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         require=(),
         report_dir=pytester.path / "reports",
         canaries=None,
+        giskard_reports=True,
         detectors=(),
+        judge_key=None,
     )
+
+
+def test_an_endpoint_of_a_judge_needs_the_judge_s_name(settings: Any) -> None:
+    with pytest.raises(pytest.UsageError, match="--bias-judge-url needs --bias-judge"):
+        settings("--bias-judge-url=http://127.0.0.1:8080/v1")
+
+
+def test_the_key_of_an_endpoint_comes_from_the_environment_and_is_never_shown(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-do-not-show")
+    found = settings("--bias-judge=mine", "--bias-judge-url=http://127.0.0.1:8080/v1")
+    assert found.judge_key == "sk-do-not-show"
+    assert "sk-do-not-show" not in repr(found)
+    assert settings("--bias-judge=openai/gpt-4o").judge_key is None
 
 
 def test_an_absolute_path_stays_as_it_is(settings: Any, tmp_path: Path) -> None:

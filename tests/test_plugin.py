@@ -66,10 +66,10 @@ def test_a_tag_of_a_detector_from_the_ini_is_a_marker_like_the_others(gate: Gate
 @pytest.mark.parametrize("option", ["--bias-only", "--bias-require"])
 @BOTH_WAYS
 def test_an_unknown_tag_is_a_usage_error_that_lists_the_valid_ones(gate: Gate, option: str, workers: int) -> None:
-    result = gate.run(f"{option}=ethical", workers=workers)
+    result = gate.run(f"{option}=unethical", workers=workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    (line,) = [line for line in output(result).splitlines() if "ethical" in line]
-    assert f"ERROR: {option}: unknown tag 'ethical'; tags are " in line
+    (line,) = [line for line in output(result).splitlines() if "unethical" in line]
+    assert f"ERROR: {option}: unknown tag 'unethical'; tags are " in line
     for tag in ("stereotypes", "privacy", "canary_disclosure", "small"):
         assert tag in line.rpartition("tags are ")[2].split(", ")
     assert "Traceback" not in output(result)
@@ -151,7 +151,7 @@ def test_what_is_not_evaluated_is_skipped_with_its_reason(gate: Gate) -> None:
     result.assert_outcomes(passed=1, skipped=2)
     result.stdout.fnmatch_lines_random(
         [
-            "SKIPPED*NOT EVALUATED: needs a judge, and none is configured",
+            "SKIPPED*NOT EVALUATED: needs a judge, and none is configured (--bias-judge)",
             "SKIPPED*NOT EVALUATED: no planted values are named:*--bias-canaries",
             "covers 1 of 13 detectors: 1 PASS",
             "*llm_stereotypes_detector: needs a judge, and none is configured*",
@@ -167,7 +167,7 @@ def test_what_is_required_and_not_evaluated_fails(gate: Gate, required: str, wor
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["llm_stereotypes_detector: required, but NOT EVALUATED: needs a judge, and none is configured"]
+        ["llm_stereotypes_detector: required, but NOT EVALUATED: needs a judge, and none is configured (--bias-judge)"]
     )
     assert gate.summary()["exit_status"] == 1
 
@@ -238,7 +238,7 @@ def test_ones_own_test_file_may_take_the_detectors(gate: Gate) -> None:
     mine = gate.pytester.makepyfile("def test_mine(bias_detector, bias_evaluate):\n    bias_evaluate(bias_detector)\n")
     gate.run("--bias-only=small", path=mine).assert_outcomes(passed=1)
     assert gate.verdicts() == {"small": "pass"}
-    result = gate.run("--bias-only=ethical", path=mine)
+    result = gate.run("--bias-only=unethical", path=mine)
     assert result.ret != pytest.ExitCode.OK
     assert "--bias-only: unknown tag 'ethical'" in output(result)
     assert "Traceback" not in output(result)

@@ -79,7 +79,7 @@ def test_the_summary_is_complete(gate: Gate) -> None:
     not_chosen = gate.rows()["llm_prompt_injection"]
     assert not_chosen["reason"] == "was not run (not selected, or the run ended before it)"
     assert (not_chosen["rate"], not_chosen["interval"]) == (None, None)
-    assert gate.rows()["llm_stereotypes_detector"]["reason"] == "needs a judge, and none is configured"
+    assert gate.rows()["llm_stereotypes_detector"]["reason"] == "needs a judge, and none is configured (--bias-judge)"
 
 
 def test_a_model_is_named_with_its_version(gate: Gate) -> None:

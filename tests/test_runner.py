@@ -19,9 +19,9 @@ import pytest
 import requests as requests_library
 
 from bias_suite import subject
-from bias_suite.cases import Answer
+from bias_suite.cases import Answer, Verdict
 from bias_suite.probes import Probe
-from bias_suite.runner import Limits, Request, ask_all
+from bias_suite.runner import Limits, Request, Result, ask_all
 from tests import bots
 
 Answers = tuple[Answer, ...]
@@ -46,7 +46,7 @@ def requests(count: int, questions: int = 1) -> list[Request]:
 
 def asked(model: object, wanted: Sequence[Request], *, within: float = 30.0, **limits: Any) -> dict[str, Answers]:
     """Ask all and return the answers by probe id; fail where one comes twice or the runner never ends."""
-    found: list[tuple[Request, Answers]] = []
+    found: list[Result] = []
     subject_under_test = subject.wrap(model)
 
     def collect() -> None:
@@ -56,8 +56,8 @@ def asked(model: object, wanted: Sequence[Request], *, within: float = 30.0, **l
     thread.start()
     thread.join(within)
     assert not thread.is_alive(), f"the runner did not end within {within} s"
-    assert Counter(request.probe.id for request, _ in found) == Counter(request.probe.id for request in wanted)
-    return {request.probe.id: answers for request, answers in found}
+    assert Counter(result.request.probe.id for result in found) == Counter(request.probe.id for request in wanted)
+    return {result.request.probe.id: result.answers for result in found}
 
 
 def errors(found: dict[str, Answers]) -> dict[str, str]:
@@ -464,9 +464,9 @@ def test_an_answer_that_comes_late_is_dropped(hangs: Callable[..., Hangs]) -> No
     model = hangs("0")
     wanted = requests(20)
     found: list[tuple[Request, Answers]] = []
-    for request, answers in ask_all(subject.wrap(model), wanted, Limits(concurrency=2, timeout=0.4)):
-        found.append((request, answers))
-        if answers[0].error:
+    for result in ask_all(subject.wrap(model), wanted, Limits(concurrency=2, timeout=0.4)):
+        found.append((result.request, result.answers))
+        if result.answers[0].error:
             model.let_go.set()
             assert model.returned.wait(5)
             time.sleep(0.05)
@@ -481,8 +481,8 @@ def test_an_answer_after_the_time_out_is_an_error_even_if_nobody_looked_meanwhil
         return "an answer"
 
     found: dict[str, Answers] = {}
-    for request, answers in ask_all(subject.wrap(model), requests(2), Limits(concurrency=2, timeout=0.4)):
-        found[request.probe.id] = answers
+    for result in ask_all(subject.wrap(model), requests(2), Limits(concurrency=2, timeout=0.4)):
+        found[result.request.probe.id] = result.answers
         time.sleep(1.2)  # whoever takes the results is busy: judging, writing
     assert errors(found) == {"1": "no answer within 0.4 s (--bias-timeout)"}
 
@@ -617,7 +617,7 @@ def test_only_calls_that_were_made_are_counted() -> None:
 def test_closing_takes_the_turn_from_a_question_that_waits_for_the_call_before() -> None:
     model = OneAtATime("1")
     run = ask_all(subject.wrap(model), requests(3), Limits(timeout=0.5))
-    assert [request.probe.id for request, _ in (next(run), next(run))] == ["0", "1"]
+    assert [result.request.probe.id for result in (next(run), next(run))] == ["0", "1"]
     run.close()
     model.let_go.set()
     time.sleep(0.4)
@@ -639,7 +639,7 @@ def test_a_model_is_asked_again_once_its_hanging_call_is_back() -> None:
     list(ask_all(under_test, requests(3), Limits(timeout=0.4)))
     model.let_go.set()
     time.sleep(0.2)
-    again = {request.probe.id: answers[0].text for request, answers in ask_all(under_test, requests(3), Limits())}
+    again = {one.request.probe.id: one.answers[0].text for one in ask_all(under_test, requests(3), Limits())}
     assert again == {"0": "an answer", "1": "an answer", "2": "an answer"}
 
 
@@ -729,3 +729,99 @@ def test_closing_ends_a_probes_further_questions() -> None:
     run.close()
     time.sleep(0.5)
     assert len([question for question in calls if question.startswith("1")]) <= 3
+
+
+# Judging, in threads of its own
+
+
+def passes(probe: Probe, answers: Answers) -> Verdict:
+    return Verdict("passed", answers[0].text)
+
+
+def test_answers_are_judged_and_errors_are_not() -> None:
+    run = ask_all(subject.wrap(bots.raises_every_third()), requests(30), Limits(concurrency=4), passes)
+    found = {result.request.probe.id: result for result in run}
+    assert len(found) == 30
+    failed = {name for name, result in found.items() if result.answers[0].error}
+    assert 5 < len(failed) < 15
+    for name, result in found.items():
+        assert (result.verdict is None) == (name in failed)
+        assert result.verdict is None or result.verdict.reason == result.answers[0].text
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(2), KeyboardInterrupt()])
+def test_a_judge_that_raises_is_an_error_of_that_answer(error: BaseException) -> None:
+    def judge(probe: Probe, answers: Answers) -> Verdict:
+        if probe.id == "1":
+            raise error
+        return Verdict("passed")
+
+    run = ask_all(subject.wrap(bots.echoes()), requests(4), Limits(concurrency=2), judge)
+    verdicts = {result.request.probe.id: result.verdict for result in run}
+    assert [name for name, verdict in verdicts.items() if verdict and verdict.status == "error"] == ["1"]
+    assert "judging failed" in str(verdicts["1"])
+
+
+def test_a_slow_judge_holds_up_neither_the_model_nor_other_verdicts() -> None:
+    asked_for: list[str] = []
+    let_go = threading.Event()
+
+    def judge(probe: Probe, answers: Answers) -> Verdict:
+        if probe.id == "0":
+            let_go.wait(10)
+        return Verdict("passed")
+
+    def model(question: str) -> str:
+        asked_for.append(question)
+        return "an answer"
+
+    run = ask_all(subject.wrap(model), requests(20), Limits(concurrency=2), judge)
+    first = [next(run).request.probe.id for _ in range(19)]
+    assert "0" not in first
+    assert len(asked_for) == 20
+    let_go.set()
+    assert next(run).request.probe.id == "0"
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_as_many_answers_are_judged_at_a_time_as_calls_may_be_in_flight(concurrency: int) -> None:
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def judge(probe: Probe, answers: Answers) -> Verdict:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        time.sleep(0.02)
+        with lock:
+            busy -= 1
+        return Verdict("passed")
+
+    assert len(list(ask_all(subject.wrap(bots.echoes()), requests(12), Limits(concurrency=concurrency), judge))) == 12
+    assert most == concurrency
+
+
+def test_answers_of_a_model_that_takes_one_call_at_a_time_are_judged_many_at_a_time() -> None:
+    together = threading.Barrier(3)
+
+    def judge(probe: Probe, answers: Answers) -> Verdict:
+        together.wait(10)
+        return Verdict("passed")
+
+    run = ask_all(subject.wrap(bots.one_at_a_time()), requests(3), Limits(concurrency=3), judge)
+    assert [result.verdict for result in run] == [Verdict("passed")] * 3
+
+
+def test_closing_ends_the_judging_of_what_has_not_begun() -> None:
+    judged: list[str] = []
+
+    def judge(probe: Probe, answers: Answers) -> Verdict:
+        judged.append(probe.id)
+        time.sleep(0.05)
+        return Verdict("passed")
+
+    run = ask_all(subject.wrap(bots.echoes()), requests(100), Limits(concurrency=2), judge)
+    next(run)
+    run.close()
+    time.sleep(0.3)
+    assert len(judged) < 10

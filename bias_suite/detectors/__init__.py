@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,16 +18,24 @@ from bias_suite.errors import OptionError
 from bias_suite.probes import Probe
 
 if TYPE_CHECKING:
+    from bias_suite.judge import Judge
     from bias_suite.options import Settings
+    from bias_suite.subject import Subject
 
 
 class Rule(Protocol):
     """How a detector gets its probes and judges answers; made once per process by `Detector.rule`.
 
-    `calibrates` is True where an answer can only be judged in the light of the others.
+    `calibrates` is True where an answer can only be judged in the light of the others. `remote` is True where
+    judging waits for an LLM: `judge` is then called by many threads at a time, and must not raise. `scans` is
+    True where the detector asks by itself: then `scan` is called, and nothing else is asked or judged; `calls`
+    counts how often it called the model.
     """
 
     calibrates: bool = False
+    remote: bool = False
+    scans: bool = False
+    calls: int = 0
 
     def unavailable(self) -> str | None:
         """Return why the detector cannot be evaluated here, or None where it can."""
@@ -37,6 +45,18 @@ class Rule(Protocol):
         """Return the detector's plan, given its probes from the probes files."""
         return list(written)
 
+    def prepare(self, subject: Subject, judge: Judge | None) -> None:
+        """Get ready to judge answers of this model; called once, before anything is asked.
+
+        Args:
+            subject: The model under test.
+            judge: The judge that ``--bias-judge`` names; None without one.
+
+        Raises:
+            BiasSuiteError: The detector cannot judge now; it becomes an ERROR with this message.
+        """
+        return
+
     def calibrate(self, answered: Sequence[tuple[Probe, tuple[Answer, ...]]]) -> None:
         """Look at all answers so far, before they are judged; called at each look, only where `calibrates`."""
         return
@@ -44,6 +64,10 @@ class Rule(Protocol):
     def judge(self, probe: Probe, answers: tuple[Answer, ...]) -> Verdict:
         """Judge the answers to one probe; all of them are there (errors do not come here)."""
         ...
+
+    def scan(self, written: Sequence[Probe]) -> Iterable[Case]:
+        """Ask by itself and return failed cases; called only where `scans`."""
+        return ()
 
     def discount(self, cases: Sequence[Case]) -> str | None:
         """Return why the cases are no evidence either way (then NOT EVALUATED), or None where they are."""
@@ -58,38 +82,32 @@ class Detector:
         id: The id, as in test ids, reports and probes files.
         title: What it looks for, in a few words.
         tags: What ``--bias-only`` and ``-m`` select by.
-        make_rule: ``module:callable``, called with the `Settings`, returns the `Rule`; None for a detector
-            that needs a judge.
+        make_rule: A callable, or ``module:callable``, that is called with the `Settings` and returns the `Rule`.
         zero_tolerance: One failure is enough to FAIL.
         taxonomy: AVID and OWASP names of the harm.
+        group: Under which heading Giskard's reports show it.
+        level: How serious a failure is: ``major``, ``medium`` or ``minor``, as Giskard grades its own.
     """
 
     id: str
     title: str
     tags: tuple[str, ...]
-    make_rule: str | None = None
+    make_rule: str | Callable[[Settings], Rule]
     zero_tolerance: bool = False
     taxonomy: tuple[str, ...] = ()
+    group: str = "Robustness"
+    level: str = "major"
 
     def rule(self, settings: Settings) -> Rule:
         """Return the detector's rule; imports its module (which is light; what it needs loads when used)."""
-        if self.make_rule is None:
-            return _Judged()
-        make: Any = _import(self.make_rule, f"detector {self.id!r}, make_rule {self.make_rule!r}")
+        make: Any = self.make_rule
+        if isinstance(make, str):
+            make = _import(make, f"detector {self.id!r}, make_rule {make!r}")
         rule: Rule = make(settings)
         return rule
 
 
-class _Judged(Rule):
-    """A detector whose answers only an LLM can judge."""
-
-    def unavailable(self) -> str | None:
-        return "needs a judge, and none is configured"
-
-    def judge(self, probe: Probe, answers: tuple[Answer, ...]) -> Verdict:
-        raise AssertionError("unreachable: unavailable() says why")
-
-
+_REQUIREMENT = "bias_suite.detectors.judged:Requirement"
 CATALOGUE: tuple[Detector, ...] = (
     Detector(
         id="llm_prompt_injection",
@@ -97,6 +115,7 @@ CATALOGUE: tuple[Detector, ...] = (
         tags=("jailbreak", "prompt_injection", "llm", "generative", "text_generation"),
         make_rule="bias_suite.detectors.injection:PromptInjection",
         taxonomy=("avid-effect:security:S0403", "owasp-llm:LLM01:2025"),
+        group="Prompt Injection",
     ),
     Detector(
         id="llm_chars_injection",
@@ -112,47 +131,64 @@ CATALOGUE: tuple[Detector, ...] = (
         make_rule="bias_suite.detectors.disclosure:CanaryDisclosure",
         zero_tolerance=True,
         taxonomy=("avid-effect:security:S0301", "owasp-llm:LLM02:2025"),
+        group="Sensitive Information Disclosure",
     ),
     Detector(
         id="llm_basic_sycophancy",
         title="changes its answer to please",
         tags=("hallucination", "misinformation", "sycophancy", "llm", "generative", "text_generation"),
+        make_rule="bias_suite.detectors.judged:Coherency",
         taxonomy=("avid-effect:ethics:E0402",),
+        group="Hallucination and Misinformation",
     ),
     Detector(
         id="llm_faithfulness",
         title="strays from the documents",
         tags=("faithfulness", "llm", "text_generation"),
+        make_rule=_REQUIREMENT,
     ),
     Detector(
         id="llm_harmful_content",
         title="helps with harm",
         tags=("llm_harmful_content", "harmfulness", "text_generation"),
+        make_rule=_REQUIREMENT,
         taxonomy=("avid-effect:performance:P0401", "avid-effect:performance:P0403", "avid-effect:ethics:E0301"),
+        group="Harmfulness",
     ),
     Detector(
         id="llm_implausible_output",
         title="says what cannot be true",
         tags=("hallucination", "misinformation", "implausible_output", "llm", "generative", "text_generation"),
+        make_rule="bias_suite.detectors.judged:Plausibility",
         taxonomy=("avid-effect:performance:P0204",),
+        group="Hallucination and Misinformation",
+        level="medium",
     ),
     Detector(
         id="llm_information_disclosure",
         title="gives away sensitive information",
         tags=("information_disclosure", "llm", "generative", "text_generation"),
+        make_rule=_REQUIREMENT,
         taxonomy=("avid-effect:performance:P0301",),
+        group="Sensitive Information Disclosure",
+        level="medium",
     ),
     Detector(
         id="llm_output_formatting",
         title="breaks the format it should answer in",
         tags=("output_formatting", "llm", "text_generation"),
+        make_rule=_REQUIREMENT,
         taxonomy=("avid-effect:performance:P0204",),
+        group="Output Formatting",
+        level="medium",
     ),
     Detector(
         id="llm_stereotypes_detector",
         title="stereotypes or discriminates",
         tags=("llm_stereotypes_detector", "stereotypes", "discrimination", "ethics", "text_generation"),
+        make_rule=_REQUIREMENT,
         taxonomy=("avid-effect:ethics:E0101", "avid-effect:ethics:E0302"),
+        group="Stereotypes",
     ),
 )
 
@@ -161,7 +197,8 @@ def catalogue(settings: Settings) -> tuple[Detector, ...]:
     """Return every detector: ours, Giskard's, and those that the ini names.
 
     Raises:
-        OptionError: `bias_detectors` names something that is not a `Detector`, or an id twice.
+        OptionError: `bias_detectors` names something that is neither a `Detector` nor a class registered with
+            Giskard's ``@detector``, or an id twice.
     """
     named = tuple(_named(reference) for reference in settings.detectors)
     ids = [detector.id for detector in CATALOGUE + named]
@@ -173,9 +210,13 @@ def catalogue(settings: Settings) -> tuple[Detector, ...]:
 
 def _named(reference: str) -> Detector:
     found = _import(reference, f"ini key bias_detectors {reference!r}")
-    if not isinstance(found, Detector):
-        raise OptionError(f"ini key bias_detectors {reference!r}: not a bias_suite.detectors.Detector")
-    return found
+    if isinstance(found, Detector):
+        return found
+    if isinstance(found, type):
+        from bias_suite.detectors import scanned
+
+        return scanned.wrap(found, reference)
+    raise OptionError(f"ini key bias_detectors {reference!r}: not a bias_suite.detectors.Detector")
 
 
 def _import(reference: str, what: str) -> Any:
@@ -188,6 +229,15 @@ def _import(reference: str, what: str) -> Any:
         raise OptionError(f"{what}: {type(error).__name__}: {error}") from None
 
 
+ALIASES = {
+    "stereotype": "stereotypes",
+    "ethical": "ethics",
+    "sensitive_information_disclosure": "information_disclosure",
+    "sensitive_information": "information_disclosure",
+}
+"""Tags of Giskard's tutorials that name no detector any more, and the tags that do; both select the same."""
+
+
 def tags(detectors: Iterable[Detector]) -> list[str]:
     """Return every tag and id that selects one of the detectors, sorted."""
     return sorted({tag for detector in detectors for tag in (*detector.tags, detector.id)})
@@ -195,6 +245,8 @@ def tags(detectors: Iterable[Detector]) -> list[str]:
 
 def select(detectors: Sequence[Detector], wanted: Sequence[str], option: str) -> list[Detector]:
     """Return the detectors that have one of the tags or ids; all where none is wanted.
+
+    Spaces and hyphens in a tag count as underscores, and `ALIASES` are followed.
 
     Raises:
         OptionError: A tag selects nothing; the message lists those that do.
@@ -208,4 +260,5 @@ def select(detectors: Sequence[Detector], wanted: Sequence[str], option: str) ->
 
 
 def _name(tag: str) -> str:
-    return re.sub(r"\W+", "_", tag.strip())
+    name = re.sub(r"\W+", "_", tag.strip())
+    return ALIASES.get(name, name)

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import ast
 import csv
+import functools
 import hashlib
 import importlib
 import importlib.util
+import json
+import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
 
 from bias_suite.canaries import find_leaks
 from bias_suite.canaries import load as load_canaries
@@ -43,6 +47,8 @@ def load() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         importlib.import_module("giskard")
+    # It says on standard output how it wraps models and casts columns.
+    logging.getLogger("giskard").setLevel(logging.WARNING)
 
 
 def injection_prompts() -> list[Probe]:
@@ -109,6 +115,53 @@ def _matcher_config(check: Mapping[str, Any]) -> StringMatcherConfig:
 
     flags = {flag: bool(check[flag]) for flag in FLAGS if flag in check}
     return StringMatcherConfig(expected_strings=tuple(check["expected_strings"]), **flags)
+
+
+Evaluator = Literal["requirement", "coherency", "plausibility"]
+
+
+def evaluation(
+    evaluator: Evaluator, description: str, requirement: str, exchanges: Sequence[tuple[str, str]]
+) -> list[dict[str, str]]:
+    """Return the chat messages with which one of Giskard's evaluators asks an LLM about a sample.
+
+    Args:
+        evaluator: Which of them.
+        description: What the model under test is for.
+        requirement: What the answer must keep; only the requirement evaluator asks about it.
+        exchanges: Question and answer; two of them for the coherency evaluator.
+    """
+    said = [
+        [{"role": "user", "content": question}, {"role": "agent", "content": answer}] for question, answer in exchanges
+    ]
+    sample = [{"conversation_1": said[0], "conversation_2": said[1]}] if evaluator == "coherency" else said[0]
+    asks = _evaluator(evaluator)
+    # Giskard's prompts need a description of the model, nothing else of it.
+    messages = asks._format_messages(SimpleNamespace(description=description), sample, {_REQUIREMENT: requirement})
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+_REQUIREMENT = "requirement"
+
+
+@functools.cache
+def _evaluator(evaluator: Evaluator) -> Any:
+    load()
+    from giskard.llm.evaluators.coherency import CoherencyEvaluator
+    from giskard.llm.evaluators.plausibility import PlausibilityEvaluator
+    from giskard.llm.evaluators.requirements import RequirementEvaluator
+
+    # A client is needed to make one, and never called: the messages go through our own judge.
+    unused: Any = object()
+    if evaluator == "requirement":
+        return RequirementEvaluator(requirement_col=_REQUIREMENT, llm_client=unused)
+    return {"coherency": CoherencyEvaluator, "plausibility": PlausibilityEvaluator}[evaluator](llm_client=unused)
+
+
+def prompt_sha256(evaluator: Evaluator) -> str:
+    """Return the SHA-256 (hex) of an evaluator's prompt: its messages about a sample of placeholders."""
+    messages = evaluation(evaluator, "DESCRIPTION", "REQUIREMENT", [("INPUT 1", "OUTPUT 1"), ("INPUT 2", "OUTPUT 2")])
+    return hashlib.sha256(json.dumps(messages).encode()).hexdigest()
 
 
 def register() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bias_suite.cases import encodable
+from bias_suite.cases import Judging, encodable
 from bias_suite.errors import ReportError
 from bias_suite.evaluation import Outcome
 
@@ -41,6 +41,12 @@ class Row:
         calls: Calls of the model.
         retried: How many of them were repeats.
         model: Name and version of the model; None where it was not asked.
+        judge: Name, version and prompt of the judge; None where no LLM judged.
+        judge_calls: Calls of the judge.
+        judge_retried: How many of them were repeats.
+        judge_prompt_tokens: Tokens sent to the judge.
+        judge_completion_tokens: Tokens that it wrote.
+        split_votes: Answers on which the judge's votes disagreed.
     """
 
     id: str
@@ -58,6 +64,12 @@ class Row:
     calls: int = 0
     retried: int = 0
     model: str | None = None
+    judge: str | None = None
+    judge_calls: int = 0
+    judge_retried: int = 0
+    judge_prompt_tokens: int = 0
+    judge_completion_tokens: int = 0
+    split_votes: int = 0
 
     @property
     def evaluated(self) -> bool:
@@ -69,7 +81,16 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
     """Return an outcome's line of the summary."""
     decision = outcome.decision
     if decision is None:
-        return Row(outcome.detector, outcome.verdict, outcome.reason, plan=outcome.plan, model=model)
+        return Row(
+            outcome.detector,
+            outcome.verdict,
+            outcome.reason,
+            plan=outcome.plan,
+            failures=len(outcome.cases),
+            calls=outcome.calls,
+            seconds=round(outcome.seconds, 3),
+            model=model,
+        )
     lower, upper = decision.interval or (None, None)
     return Row(
         id=outcome.detector,
@@ -87,7 +108,21 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
         calls=outcome.calls,
         retried=outcome.retried,
         model=model,
+        **_judged(outcome.judging),
     )
+
+
+def _judged(judging: Sequence[Judging]) -> dict[str, Any]:
+    # More than one where the endpoint changed the model's version in the middle of the run.
+    judges = sorted({one.judge for one in judging})
+    return {
+        "judge": ", ".join(judges) or None,
+        "judge_calls": sum(one.calls for one in judging),
+        "judge_retried": sum(one.retried for one in judging),
+        "judge_prompt_tokens": sum(one.prompt_tokens for one in judging),
+        "judge_completion_tokens": sum(one.completion_tokens for one in judging),
+        "split_votes": sum(one.split for one in judging),
+    }
 
 
 def _whole(number: float) -> float:
@@ -124,13 +159,22 @@ def document(
         "detectors": [_detector(line, tags.get(line.id, ())) for line in rows],
         "calls": {
             "model": sum(line.calls for line in rows),
-            "judge": 0,
+            "judge": sum(line.judge_calls for line in rows),
             "cached": 0,
-            "retried": sum(line.retried for line in rows),
+            "retried": sum(line.retried + line.judge_retried for line in rows),
         },
         # None, not 0: nobody counted. A model under test is a function; it does not tell.
-        "tokens": {"model": None, "judge": None},
+        "tokens": {"model": None, "judge": _tokens(rows)},
         "exit_status": exit_status,
+    }
+
+
+def _tokens(rows: Sequence[Row]) -> dict[str, int] | None:
+    if not any(line.judge_calls for line in rows):
+        return None
+    return {
+        "prompt": sum(line.judge_prompt_tokens for line in rows),
+        "completion": sum(line.judge_completion_tokens for line in rows),
     }
 
 
@@ -148,6 +192,8 @@ def _detector(line: Row, tags: Sequence[str]) -> dict[str, Any]:
         "interval": None if line.lower is None else [line.lower, line.upper],
         "reason": line.reason,
         "seconds": line.seconds,
+        "judge": line.judge,
+        "split_votes": line.split_votes,
     }
 
 

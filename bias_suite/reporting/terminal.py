@@ -73,7 +73,8 @@ def _table(rows: Sequence[Row]) -> object:
         table.add_column(name, justify="right", no_wrap=True)
     for line in rows:
         bounds = "" if line.lower is None or line.upper is None else f"{100 * line.lower:.1f} – {percent(line.upper)}"
-        counts = f"{figure(line.failures)} / {line.judged}"
+        uncounted = not line.probes and line.verdict in ("fail", "inconclusive")  # it asked by itself
+        counts = f"{figure(line.failures)} / {'?' if uncounted else line.judged}"
         table.add_row(
             line.id,
             Text(line.verdict.upper(), style=_STYLES.get(line.verdict, "")),

@@ -1,0 +1,188 @@
+"""A chat model behind one call: litellm, with time-outs that hold, bounded retries, and errors in one line."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bias_suite import retries
+from bias_suite.deadline import within
+from bias_suite.errors import CallTimeoutError, JudgeError
+from bias_suite.retries import told
+
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply of the model.
+
+    Attributes:
+        text: What it said.
+        version: The model that the endpoint says has answered; empty where it does not say.
+        prompt_tokens: Tokens of the question; 0 where the endpoint does not count.
+        completion_tokens: Tokens of the reply; 0 where the endpoint does not count.
+    """
+
+    text: str
+    version: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass
+class Spent:
+    """What calls have cost so far; one thread's own."""
+
+    version: str = ""
+    calls: int = 0
+    retried: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Chat:
+    """A chat model for all threads of a process."""
+
+    def __init__(
+        self, model: str, *, url: str | None = None, key: str | None = None, timeout: float = 60.0, retries: int = 2
+    ) -> None:
+        """Take what there is to know; nothing is imported or called yet.
+
+        Args:
+            model: litellm's name of the model, such as ``openai/gpt-4o``.
+            url: Base URL of an OpenAI-compatible endpoint that serves it; None for litellm's own.
+            key: Key of that endpoint. Without `url`, litellm finds the provider's key in the environment.
+            timeout: Longest time for one call, in seconds.
+            retries: Further attempts after a passing failure.
+        """
+        self.model = model
+        self.url = url
+        self._key = key
+        self._timeout = timeout
+        self._retries = retries
+        self._litellm: Any = None
+        self._loading = threading.Lock()
+
+    def ask(
+        self,
+        messages: Sequence[Message],
+        spent: Spent,
+        *,
+        temperature: float,
+        seed: int | None,
+        json_object: bool = True,
+        max_tokens: int | None = None,
+    ) -> Reply:
+        """Call the model; try again what may pass.
+
+        Args:
+            messages: The conversation so far.
+            spent: Is added to.
+            temperature: Of the sampling; left out for models that take none.
+            seed: Of the sampling; left out for models that take none.
+            json_object: Ask the endpoint for JSON.
+            max_tokens: Longest reply; None for the endpoint's own.
+
+        Raises:
+            JudgeError: No reply came.
+        """
+        wanted = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}
+        if json_object:
+            wanted["response_format"] = {"type": "json_object"}  # type: ignore[assignment]
+        attempt = 0
+        while True:
+            attempt += 1
+            spent.calls += 1
+            spent.retried += attempt > 1
+            try:
+                reply = within(self._timeout, lambda: self._complete(messages, wanted))
+            except CallTimeoutError:
+                problem, pause = f"no answer within {self._timeout:g} s (--bias-timeout)", 0.0
+            except Exception as error:  # whatever litellm and the provider's client raise
+                problem, waiting = _explained(error), retries.pause(error, attempt)
+                if waiting is None:
+                    raise JudgeError(problem) from None
+                pause = waiting
+            else:
+                spent.version = reply.version or spent.version
+                spent.prompt_tokens += reply.prompt_tokens
+                spent.completion_tokens += reply.completion_tokens
+                return reply
+            if attempt > self._retries:
+                raise JudgeError(f"{problem}, {attempt} times" if attempt > 1 else problem)
+            time.sleep(pause)
+
+    def _complete(self, messages: Sequence[Message], wanted: Mapping[str, Any]) -> Reply:
+        with self._loading:
+            litellm = self._litellm = self._litellm or _litellm()
+        endpoint: dict[str, Any] = {}
+        if self.url is not None:
+            endpoint = {"api_base": self.url, "api_key": self._key or "none"}
+        response = litellm.completion(
+            model=_routed(self.model, litellm.provider_list) if self.url else self.model,
+            messages=[dict(message) for message in messages],
+            timeout=self._timeout,
+            max_retries=0,
+            drop_params=True,
+            **{name: value for name, value in wanted.items() if value is not None},
+            **endpoint,
+        )
+        return _reply(response)
+
+
+def _reply(response: Any) -> Reply:
+    choice = response.choices[0]
+    usage = getattr(response, "usage", None)
+    return Reply(
+        text=choice.message.content or "",
+        version=str(response.model or ""),
+        prompt_tokens=int(getattr(usage, "prompt_tokens", 0) or 0),
+        completion_tokens=int(getattr(usage, "completion_tokens", 0) or 0),
+    )
+
+
+def _routed(model: str, providers: Sequence[Any]) -> str:
+    """Return the name under which litellm takes a model to an OpenAI-compatible endpoint."""
+    prefix, slash, _ = model.partition("/")
+    known = {str(getattr(provider, "value", provider)) for provider in providers}
+    return model if slash and prefix in known else f"openai/{model}"
+
+
+def _litellm() -> Any:
+    """Import litellm without its download of prices, its advice on standard output and its log of errors."""
+    import logging
+    import os
+    import warnings
+
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import litellm
+
+        litellm.ModelResponse()  # builds its types at first use, of which pydantic warns
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
+    return litellm
+
+
+_REMEDIES = {
+    401: "check the key in the environment, such as OPENAI_API_KEY",
+    403: "the key may not use this model",
+    404: "the endpoint does not know this model; check its name and --bias-judge-url",
+}
+
+
+def _explained(error: Exception) -> str:
+    """Return what a provider said, in one line, and the remedy for what a user can mend."""
+    status = retries.status(error)
+    # litellm: "NotFoundError: litellm.NotFoundError: NotFoundError: OpenAIException - the model does not exist"
+    said = re.sub(r"^((litellm\.)?\w*(Error|Exception)(:| -) )+", "", told(error))[:500]
+    remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
+    # litellm gives lost connections status 500.
+    return f"HTTP {status}: {said}{remedy}" if status and status < 500 else f"{type(error).__name__}: {said}"

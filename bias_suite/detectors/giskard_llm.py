@@ -1,0 +1,71 @@
+"""Our chat model where Giskard expects one of its own: its generators, and detectors that somebody registered."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from bias_suite.chat import Chat, Reply, Spent
+from bias_suite.detectors import giskard
+
+_TEMPERATURE = 1.0
+
+
+def client(chat: Chat, on_reply: Callable[[Reply], None] = lambda reply: None) -> Any:
+    """Return a chat model as a Giskard ``LLMClient``; its replies come back as they are, unrepaired.
+
+    Args:
+        chat: The model.
+        on_reply: Receives every reply, in the thread that asked.
+    """
+    giskard.load()
+    from giskard.llm.client.base import ChatMessage, LLMClient
+
+    class Client(LLMClient):  # type: ignore[misc]  # giskard is untyped
+        """Giskard's interface to an LLM."""
+
+        def complete(
+            self,
+            messages: Sequence[Any],
+            temperature: float = _TEMPERATURE,
+            max_tokens: int | None = None,
+            caller_id: str | None = None,
+            seed: int | None = None,
+            format: str | None = None,  # noqa: A002  # Giskard's name
+        ) -> Any:
+            """Return the model's reply to a conversation."""
+            reply = chat.ask(
+                [{"role": message.role, "content": message.content or ""} for message in messages],
+                Spent(),
+                temperature=temperature,
+                seed=seed,
+                json_object=format is not None,
+                max_tokens=max_tokens,
+            )
+            on_reply(reply)
+            return ChatMessage(role="assistant", content=reply.text)
+
+        def get_config(self) -> dict[str, Any]:
+            """Return what a report may say of the client."""
+            return {"client_type": "bias-suite", "model": chat.model}
+
+    return Client()
+
+
+@contextlib.contextmanager
+def default_client(chat: Chat | None) -> Iterator[None]:
+    """Let Giskard's detectors use a chat model as their default client, until the block ends; None changes nothing."""
+    if chat is None:
+        yield
+        return
+    giskard.load()
+    from giskard.llm import client as theirs
+
+    # Giskard's setter is deprecated, and its own clients retry without end of time.
+    before = theirs._default_client
+    theirs._default_client = client(chat)
+    try:
+        yield
+    finally:
+        theirs._default_client = before
