@@ -16,6 +16,10 @@ from bias_suite.retries import told
 
 Message = Mapping[str, str]
 
+_FENCE = "```"
+# litellm's own time-out, which bounds the wait for the next byte, comes after ours: one of them tells the reason.
+_AFTERWARDS = 2.0
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -94,18 +98,22 @@ class Chat:
         wanted = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}
         if json_object:
             wanted["response_format"] = {"type": "json_object"}  # type: ignore[assignment]
+        readable = [_encodable(message) for message in messages]
+        self._load()
         attempt = 0
         while True:
             attempt += 1
             spent.calls += 1
             spent.retried += attempt > 1
             try:
-                reply = within(self._timeout, lambda: self._complete(messages, wanted))
+                reply = within(self._timeout, lambda: self._complete(readable, wanted))
             except CallTimeoutError:
                 problem, pause = f"no answer within {self._timeout:g} s (--bias-timeout)", 0.0
+            except JudgeError:
+                raise
             except Exception as error:  # whatever litellm and the provider's client raise
-                problem, waiting = _explained(error), retries.pause(error, attempt)
-                if waiting is None:
+                problem, waiting = self._explained(error), retries.pause(error, attempt)
+                if waiting is None or _is_misconfigured(error):
                     raise JudgeError(problem) from None
                 pause = waiting
             else:
@@ -117,16 +125,21 @@ class Chat:
                 raise JudgeError(f"{problem}, {attempt} times" if attempt > 1 else problem)
             time.sleep(pause)
 
-    def _complete(self, messages: Sequence[Message], wanted: Mapping[str, Any]) -> Reply:
+    def _load(self) -> None:
+        """Import what is needed, once: it takes seconds, which are not the model's."""
         with self._loading:
-            litellm = self._litellm = self._litellm or _litellm()
+            self._litellm = self._litellm or _litellm()
+
+    def _complete(self, messages: Sequence[Message], wanted: Mapping[str, Any]) -> Reply:
         endpoint: dict[str, Any] = {}
+        model = self.model
         if self.url is not None:
             endpoint = {"api_base": self.url, "api_key": self._key or "none"}
-        response = litellm.completion(
-            model=_routed(self.model, litellm.provider_list) if self.url else self.model,
+            model = f"openai/{model.removeprefix('openai/')}"  # whatever it serves, it speaks OpenAI's protocol
+        response = self._litellm.completion(
+            model=model,
             messages=[dict(message) for message in messages],
-            timeout=self._timeout,
+            timeout=self._timeout + _AFTERWARDS,
             max_retries=0,
             drop_params=True,
             **{name: value for name, value in wanted.items() if value is not None},
@@ -134,8 +147,44 @@ class Chat:
         )
         return _reply(response)
 
+    def _explained(self, error: Exception) -> str:
+        """Return what a provider said, in one line without the key, and the remedy for what a user can mend."""
+        # litellm: "NotFoundError: litellm.NotFoundError: NotFoundError: OpenAIException - the model does not exist"
+        said = re.sub(r"^((litellm\.)?\w*(Error|Exception)(:| -) )+", "", told(error))
+        said = said.partition("Traceback (most recent")[0].strip()
+        if self._key:
+            said = said.replace(self._key, "***")
+        status = retries.status(error)
+        remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
+        # litellm gives lost connections status 500.
+        return f"HTTP {status}: {said[:500]}{remedy}" if status and status < 500 else said[:500] or type(error).__name__
+
+
+def price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """Return what tokens of a model cost, in US dollars, by the table that litellm carries; None where it has none."""
+    litellm = _litellm()
+    try:
+        sent, received = litellm.cost_per_token(
+            model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
+        )
+    except Exception:  # litellm raises a plain Exception for models that it does not know
+        return None
+    return float(sent + received) or None
+
+
+def unfenced(text: str) -> str:
+    """Return text without the Markdown code fence that some models put around JSON."""
+    whole = text.strip()
+    if len(whole) < 2 * len(_FENCE) or not (whole.startswith(_FENCE) and whole.endswith(_FENCE)):
+        return text
+    inner = whole[len(_FENCE) : -len(_FENCE)]
+    language = inner[:4].casefold()
+    return inner[4:].strip() if language == "json" else inner.strip()
+
 
 def _reply(response: Any) -> Reply:
+    if not response.choices:
+        raise JudgeError("the endpoint's reply holds no message")
     choice = response.choices[0]
     usage = getattr(response, "usage", None)
     return Reply(
@@ -144,13 +193,6 @@ def _reply(response: Any) -> Reply:
         prompt_tokens=int(getattr(usage, "prompt_tokens", 0) or 0),
         completion_tokens=int(getattr(usage, "completion_tokens", 0) or 0),
     )
-
-
-def _routed(model: str, providers: Sequence[Any]) -> str:
-    """Return the name under which litellm takes a model to an OpenAI-compatible endpoint."""
-    prefix, slash, _ = model.partition("/")
-    known = {str(getattr(provider, "value", provider)) for provider in providers}
-    return model if slash and prefix in known else f"openai/{model}"
 
 
 def _litellm() -> Any:
@@ -178,11 +220,12 @@ _REMEDIES = {
 }
 
 
-def _explained(error: Exception) -> str:
-    """Return what a provider said, in one line, and the remedy for what a user can mend."""
-    status = retries.status(error)
-    # litellm: "NotFoundError: litellm.NotFoundError: NotFoundError: OpenAIException - the model does not exist"
-    said = re.sub(r"^((litellm\.)?\w*(Error|Exception)(:| -) )+", "", told(error))[:500]
-    remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
-    # litellm gives lost connections status 500.
-    return f"HTTP {status}: {said}{remedy}" if status and status < 500 else f"{type(error).__name__}: {said}"
+def _is_misconfigured(error: BaseException) -> bool:
+    """Tell whether a client could not even be made (no key): litellm calls that an error of the server."""
+    made = ((type(link).__module__.partition(".")[0], type(link).__name__) for link in retries.chain(error))
+    return ("openai", "OpenAIError") in made
+
+
+def _encodable(message: Message) -> Message:
+    """Return the message without lone surrogates, which no JSON body can hold."""
+    return {name: text.encode("utf-8", "replace").decode() for name, text in message.items()}

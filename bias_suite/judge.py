@@ -9,14 +9,13 @@ never a pass, never a failure.
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bias_suite.cases import Judging, Verdict
-from bias_suite.chat import Chat, Message, Reply, Spent
+from bias_suite.chat import Chat, Message, Reply, Spent, unfenced
 from bias_suite.errors import JudgeError
 
 if TYPE_CHECKING:
@@ -113,18 +112,23 @@ class Judge:
         return f"{name}#{prompt_sha256[:12]}{votes}"
 
     def _vote(self, messages: Sequence[Message], seed: int, spent: Spent) -> _Vote:
-        try:
-            reply = self._ask(messages, seed, spent)
+        asked, problem = tuple(messages), ""
+        for _ in range(2):
+            try:
+                reply = self._ask(asked, seed, spent)
+            except JudgeError as error:
+                return _Vote(None, f"the judge did not answer: {error}")
             try:
                 return _Vote(*parse(reply.text))
-            except ValueError:
-                again = ({"role": "assistant", "content": reply.text}, {"role": "user", "content": _REMINDER})
-                reply = self._ask((*messages, *again), seed, spent)
-                return _Vote(*parse(reply.text))
-        except JudgeError as error:
-            return _Vote(None, f"the judge did not answer: {error}")
-        except ValueError as error:
-            return _Vote(None, f"the judge gave no verdict, asked twice: {error}: {reply.text[:300]!r}")
+            except ValueError as error:
+                problem = f"the judge gave no verdict, asked twice: {error}: {reply.text[:300]!r}"
+            # Said after the handler: an exception inside one would hide what the next call's was raised from.
+            again: tuple[Message, ...] = (
+                {"role": "assistant", "content": reply.text},
+                {"role": "user", "content": _REMINDER},
+            )
+            asked = (*messages, *again)
+        return _Vote(None, problem)
 
     def _ask(self, messages: Sequence[Message], seed: int, spent: Spent) -> Reply:
         return self.chat.ask(messages, spent, temperature=TEMPERATURE, seed=seed)
@@ -152,9 +156,8 @@ def parse(text: str) -> tuple[bool, str]:
     Raises:
         ValueError: It is no verdict; the message says what is wrong with it.
     """
-    fenced = re.fullmatch(r"\s*```(?:json)?\s*(.*?)\s*```\s*", text, re.DOTALL | re.IGNORECASE)
     try:
-        verdict = json.loads(fenced[1] if fenced else text, object_pairs_hook=_without_twins, strict=False)
+        verdict = json.loads(unfenced(text), object_pairs_hook=_without_twins, strict=False)
     except (json.JSONDecodeError, RecursionError):
         raise ValueError("the reply is not JSON") from None
     if not isinstance(verdict, dict):
@@ -179,9 +182,12 @@ def _majority(ballots: Sequence[_Vote]) -> tuple[Any, str, bool]:
     for side, status in ((True, "passed"), (False, "failed")):
         agreeing = [vote for vote in ballots if vote.passed is side]
         if 2 * len(agreeing) > len(ballots):
-            split = len(agreeing) < len(ballots)
+            split = any(vote.passed is (not side) for vote in ballots)
             reason = next((vote.reason for vote in agreeing if vote.reason), "")
             shown = f"{len(agreeing)} of {len(ballots)} votes"
-            return status, (f"{reason} ({shown})" if reason else shown) if split else reason, split
+            if len(agreeing) < len(ballots):
+                reason = f"{reason} ({shown})" if reason else shown
+            return status, reason, split
+    # Only votes that failed can leave an odd number of them without a majority.
     first = next(vote.reason for vote in ballots if vote.passed is None)
-    return "error", first, len(ballots) > 1
+    return "error", first, len({vote.passed for vote in ballots} - {None}) > 1

@@ -29,14 +29,14 @@ def pause(error: BaseException, attempt: int) -> float | None:
         error: What the last attempt raised.
         attempt: How many attempts there were, from 1; the pause doubles with each.
     """
-    chain = list(_chain(error))
-    if not any(_is_transient(link) for link in chain):
+    links = list(chain(error))
+    if not any(_is_transient(link) for link in links):
         return None
-    asked = [seconds for link in chain if (seconds := _retry_after(link)) is not None]
+    asked = [seconds for link in links if (seconds := _retry_after(link)) is not None]
     return min(max(asked, default=_FIRST_PAUSE * 2 ** (attempt - 1)), _LONGEST_PAUSE)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and its causes: applications often wrap what their HTTP client raised."""
     seen: set[int] = set()
     link: BaseException | None = error

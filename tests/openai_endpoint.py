@@ -116,6 +116,10 @@ def bag_of_words(text: str) -> list[float]:
     return [value / length for value in vector]
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # many connect at once
+
+
 @contextlib.contextmanager
 def scripted_endpoint() -> Iterator[ScriptedEndpoint]:
     """Serve until the block ends."""
@@ -180,7 +184,7 @@ def scripted_endpoint() -> Iterator[ScriptedEndpoint]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
+    server = _Server(("127.0.0.1", 0), Requests)
     # Clients keep connections open; waiting for their threads would take until they close.
     server.daemon_threads = True
     server.block_on_close = False
