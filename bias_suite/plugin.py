@@ -85,6 +85,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             ours.begin()
     except BiasSuiteError as error:
         raise pytest.UsageError(str(error)) from None
+    if ours.settings.giskard_reports and not session.config.option.collectonly:
+        from bias_suite.reporting.giskard_report import GiskardReports
+
+        reports = GiskardReports(ours.plan.detectors, "")
+        session.config.pluginmanager.register(reports, "bias_suite.giskard_reports")
     _start_progress(session.config, ours)
 
 
@@ -185,6 +190,7 @@ def bias_evaluate(request: pytest.FixtureRequest) -> Callable[[Detector], None]:
     def run(detector: Detector) -> None:
         outcome, model = _outcome(session, detector, request)
         request.node.user_properties.extend(summary.to_properties(summary.row(outcome, model)))
+        request.node.user_properties.append(("bias_plan_sha256", session.plan.sha256))
         _settle(session, outcome, detector, _again(request.node, detector))
 
     return run

@@ -6,8 +6,7 @@ import pytest
 
 from bias_suite.errors import ReportError
 from bias_suite.reporting import summary
-from bias_suite.session import Session, detector_of
-from bias_suite.sinks import jsonl
+from bias_suite.session import FILES, Session, detector_of
 
 
 class Results:
@@ -42,26 +41,31 @@ class Results:
             self._problem = str(error)
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
             return
-        ours.config.hook.pytest_bias_run_finished(
-            summary=content, report_dir=ours.settings.report_dir, config=ours.config
-        )
+        try:
+            ours.config.hook.pytest_bias_run_finished(
+                summary=content, report_dir=ours.settings.report_dir, config=ours.config
+            )
+        except ReportError as error:
+            self._problem = str(error)
+            session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
 
     @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show the table."""
-        if not self._ran():
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+        """Show the table; not where wrong input stopped the run, whose one message is all there is to say."""
+        if not self._ran() or exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
         from bias_suite.reporting import chances, terminal
 
         ours = self._session
         folder = ours.settings.report_dir
-        files = [path for name in (summary.FILE, jsonl.FILE) if (path := folder / name).exists()]
+        files = [path for name in FILES if (path := folder / name).exists()]
         writer = terminalreporter._tw
         terminalreporter.section("bias-suite")
         notes = [self._problem] if self._problem else []
         evaluated = [detector for detector in ours.plan.detectors if self._judged(detector.id)]
         if chance := chances.line(ours.plan, evaluated, ours.settings):
             notes.append(chance)
+        notes.append(f"Plan {ours.plan.sha256[:12]}" + (f", judge {met}" if (met := ours.judge_met()) else ""))
         if missing := ours.missing():
             notes.append(f"Required but not evaluated: {', '.join(missing)} (--bias-require)")
         text = terminal.render(ours.results(), notes, files, writer.fullwidth, color=writer.hasmarkup)

@@ -15,14 +15,16 @@ import pytest
 from bias_suite import plan as plans
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
-from bias_suite.errors import OptionError
+from bias_suite.errors import OptionError, ReportError
 from bias_suite.judge import SEED, TEMPERATURE, Judge, configured
 from bias_suite.options import Settings
 from bias_suite.plan import Plan
-from bias_suite.reporting import summary
+from bias_suite.reporting import giskard_report, summary
 from bias_suite.reporting.summary import Row
 from bias_suite.sinks import jsonl
 
+FILES = (summary.FILE, jsonl.FILE, giskard_report.HTML, giskard_report.AVID)
+"""What a run may leave in its report folder."""
 _PACKAGE = Path(__file__).parent
 
 
@@ -108,10 +110,18 @@ class Session:
         jsonl.require_writable(self.settings.report_dir)
 
     def begin(self) -> None:
-        """Remove the last run's reports: if this run is killed, nobody shall take them for its result."""
+        """Remove the last run's reports: if this run is killed, nobody shall take them for its result.
+
+        Raises:
+            ReportError: One cannot be removed.
+        """
         self.begun = True
-        for name in (summary.FILE, jsonl.FILE, jsonl.PROGRESS_FILE):
-            (self.settings.report_dir / name).unlink(missing_ok=True)
+        for name in (*FILES, jsonl.PROGRESS_FILE):
+            path = self.settings.report_dir / name
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise ReportError(f"cannot remove the last run's {path}: {error.strerror}") from None
 
     def selects_detectors(self) -> bool:
         """Tell whether the command line reaches the package's own tests (before anything is collected)."""
@@ -141,6 +151,11 @@ class Session:
     def missing(self) -> list[str]:
         """Return the required detectors that were not evaluated."""
         return [line.id for line in self.results() if line.id in self.required and not line.evaluated]
+
+    def judge_met(self) -> str | None:
+        """Return name and version of the judge as the detectors met it, for people; None where none judged."""
+        met = {name.partition("#")[0] for row in self.results() if row.judge for name in row.judge.split(", ")}
+        return ", ".join(sorted(met)) or None
 
     def write_summary(self, exit_status: int) -> dict[str, Any]:
         """Write ``summary.json`` and return its content.

@@ -62,6 +62,36 @@ def test_harms_are_giskard_s(registry: dict[str, tuple[Any, set[str]]]) -> None:
         assert ours == theirs, name
 
 
+def test_headings_and_grades_are_giskard_s(registry: dict[str, tuple[Any, set[str]]]) -> None:
+    from giskard.scanner import issues
+
+    for name, (cls, _) in registry.items():
+        group, level = getattr(cls, "_issue_group", None), getattr(cls, "_issue_level", None)
+        if group is None:  # named where the issue is made
+            source = inspect.getsource(cls)
+            found = re.search(r"group=(\w+),", source)
+            group = getattr(issues, found[1], None) if found else None
+            levels = set(re.findall(r"level=IssueLevel\.(\w+)", source))
+            level = issues.IssueLevel[levels.pop()] if len(levels) == 1 else None
+        # Giskard makes the group of its injections on the spot, and grades them by their number.
+        assert BY_ID[name].group == (group.name if group and group.name else "Prompt Injection"), name
+        assert level is None or BY_ID[name].level == level.value, name
+
+
+def test_evaluators_are_giskard_s(registry: dict[str, tuple[Any, set[str]]]) -> None:
+    theirs = {
+        "RequirementEvaluator": "Requirement",
+        "CoherencyEvaluator": "Coherency",
+        "PlausibilityEvaluator": "Plausibility",
+        "StringMatcherEvaluator": "PromptInjection",
+        "LLMCharInjector": "ControlCharacters",
+    }
+    for name, (cls, _) in registry.items():
+        source = "".join(inspect.getsource(base) for base in cls.__mro__[:-1])
+        used = {ours for evaluator, ours in theirs.items() if f"{evaluator}(" in source}
+        assert {str(BY_ID[name].make_rule).rpartition(":")[2]} == used, name
+
+
 # The table
 
 
