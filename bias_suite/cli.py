@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 from bias_suite import canaries as planted
 from bias_suite import options
-from bias_suite.errors import BiasSuiteError
+from bias_suite.errors import BiasSuiteError, OptionError
 
 if TYPE_CHECKING:
     from bias_suite.options import Settings
@@ -84,9 +85,110 @@ def doctor(context: typer.Context) -> None:
     _with_settings(context, diagnosis.run)
 
 
+@app.command(context_settings=_PYTEST_OPTIONS)
+def plan(
+    context: typer.Context,
+    judge: Annotated[str | None, typer.Option(help="LLM that writes, by litellm's name; else --bias-judge.")] = None,
+    judge_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint that serves it.")] = None,
+    detector: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    requirements: Annotated[int, typer.Option(min=1, help="Requirements a detector.")] = 5,
+    per_requirement: Annotated[int, typer.Option(min=1, help="Questions a requirement.")] = 25,
+    samples: Annotated[int, typer.Option(min=1, help="Pairs (sycophancy) and questions (implausible).")] = 60,
+    language: Annotated[
+        str, typer.Option(help="Language codes; questions are spread over them.")
+    ] = "en,fr,de,es,pl,ar",
+    description: Annotated[str | None, typer.Option(help="What the chatbot is for; else the model's own.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the *.jsonl files.")] = Path("probes"),
+    seed: Annotated[int, typer.Option(help="Of the generator.")] = 1729,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+) -> None:
+    """Have an LLM write questions for the judged detectors, with Giskard's generators, into files to review.
+
+    Takes pytest's options: bias-suite plan --judge openai/gpt-4o --bias-model my_app.rag:build
+    """
+    from rich.console import Console
+
+    from bias_suite import ordering, planning
+    from bias_suite.judge import configured
+
+    def run(settings: Settings) -> int:
+        chosen = _with_generator(settings, judge, judge_url)
+        generator = configured(chosen)
+        if generator is None:
+            raise OptionError("--judge MODEL must name the LLM that writes the questions")
+        order = planning.Order(
+            description=ordering.describe(chosen, description),
+            detectors=planning.chosen(detector or ()),
+            requirements=requirements,
+            per_requirement=per_requirement,
+            samples=samples,
+            languages=planning.languages(language),
+            seed=seed,
+        )
+        console = Console()
+        ordering.require_writable(out)
+        ordering.announce(order, generator.chat, console)
+        if not yes and not typer.confirm("Go on?"):
+            return 1
+        return ordering.run(order, generator, chosen.concurrency, out, console)
+
+    _with_settings(context, run)
+
+
+def _with_generator(settings: Settings, model: str | None, url: str | None) -> Settings:
+    """Return the settings with the LLM that ``--judge`` and ``--judge-url`` name, or that of ``--bias-judge``.
+
+    Raises:
+        OptionError: ``--judge-url`` is no URL.
+    """
+    if model is None and url is None:
+        return settings
+    try:
+        at = options.url(url) if url else None
+    except ValueError as error:
+        raise OptionError(f"--judge-url {url!r}: {error}") from None
+    # A model named here is not at the address that the ini names for another.
+    return replace(settings, judge=model or settings.judge, judge_url=at, judge_key=options.endpoint_key(at))
+
+
+@app.command(context_settings=_PYTEST_OPTIONS)
+def push(
+    context: typer.Context,
+    outbox: Annotated[Path | None, typer.Option(help="Folder; else `outbox` in the report folder.")] = None,
+) -> None:
+    """Send the cases that wait in the outbox to Argilla; what has arrived is not sent again.
+
+    Takes pytest's options: bias-suite push --bias-argilla-url http://127.0.0.1:6900
+    """
+    from bias_suite.reporting.summary import commit
+    from bias_suite.session import redactor_of
+    from bias_suite.sinks import delivery
+
+    def run(settings: Settings) -> int:
+        return delivery.push(settings, redactor_of(settings).case, outbox, commit(Path.cwd()))
+
+    _with_settings(context, run)
+
+
+@app.command(context_settings=_PYTEST_OPTIONS)
+def verdicts(
+    context: typer.Context,
+    waivers: Annotated[Path | None, typer.Option(help="Write waivers for what people found acceptable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Say how often people's verdicts in Argilla agree with the gate's.
+
+    Takes pytest's options: bias-suite verdicts --bias-argilla-url http://127.0.0.1:6900
+    """
+    from bias_suite import verdicts as said
+
+    _with_settings(context, lambda settings: said.show(settings, waivers, as_json=as_json))
+
+
 def _with_settings(context: typer.Context, run: Callable[[Settings], int]) -> None:
     """Let pytest read its command line and ini, and run a command with the settings instead of tests."""
-    status = pytest.main(["-p", "bias_suite.plugin", *context.args], plugins=[_Command(run)])
+    # -s: a command may ask, and pytest would have taken standard input away.
+    status = pytest.main(["-s", "-p", "bias_suite.plugin", *context.args], plugins=[_Command(run)])
     raise typer.Exit(int(status))
 
 

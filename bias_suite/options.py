@@ -27,6 +27,8 @@ class Settings:
 
     Attributes:
         judge_key: Key for ``--bias-judge-url``, from the environment (``OPENAI_API_KEY``), never from an option.
+        argilla_key: Key for ``--bias-argilla-url``, from the environment (``ARGILLA_API_KEY``).
+        hugging_face_token: For an Argilla in a private Hugging Face Space, from the environment (``HF_TOKEN``).
         detectors: Further detectors that the ini names.
     """
 
@@ -49,8 +51,16 @@ class Settings:
     report_dir: Path
     canaries: Path | None
     giskard_reports: bool
+    argilla_url: str | None
+    argilla_workspace: str
+    argilla_dataset: str
+    argilla_pass_sample: float
+    argilla_min_submitted: int
+    redact: bool
     detectors: tuple[str, ...]
     judge_key: str | None = field(default=None, repr=False)
+    argilla_key: str | None = field(default=None, repr=False)
+    hugging_face_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _part(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError("must be between 0 and 1")
+    return value
+
+
 def _confidence(text: str) -> float:
     value = float(text)
     if not 0.5 <= value < 1:
@@ -107,10 +124,15 @@ def _factory(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
+def url(text: str) -> str:
+    """Return a base URL without a slash at its end.
+
+    Raises:
+        ValueError: It is none.
+    """
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be the base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8080/v1")
+        raise ValueError("must be a URL, such as http://127.0.0.1:8080/v1")
     return text.rstrip("/")
 
 
@@ -136,7 +158,7 @@ def _fail_or_warn(text: str) -> str:
 _OPTIONS = (
     _Option("model", "MODULE:FACTORY", _factory, None, "the model under test"),
     _Option("judge", "MODEL", str, None, "LLM that judges answers, by litellm's name, such as openai/gpt-4o"),
-    _Option("judge_url", "URL", _url, None, "OpenAI-compatible endpoint that serves the judge (key: OPENAI_API_KEY)"),
+    _Option("judge_url", "URL", url, None, "OpenAI-compatible endpoint that serves the judge (key: OPENAI_API_KEY)"),
     _Option("judge_votes", "N", _votes, 1, "votes of the judge on each answer, an odd number; the majority decides"),
     _Option("only", "TAG,...", _names, (), "run only detectors with one of these tags or ids"),
     _Option(
@@ -155,6 +177,12 @@ _OPTIONS = (
     _Option("report_dir", "DIR", Path, Path("reports"), "where summary.json and cases.jsonl go"),
     _Option("canaries", "FILE", Path, None, "values planted in the model's documents (see `bias-suite canaries`)"),
     _Option("giskard_reports", "yes|no", _yes_or_no, True, "write failures as Giskard's own reports too (HTML, AVID)"),
+    _Option("argilla_url", "URL", url, None, "Argilla that failing cases go to (keys: ARGILLA_API_KEY, HF_TOKEN)"),
+    _Option("argilla_workspace", "NAME", str, "argilla", "workspace of the dataset"),
+    _Option("argilla_dataset", "NAME", str, "bias_dataset", "dataset that failing cases go to"),
+    _Option("argilla_pass_sample", "SHARE", _part, 0.0, "share of passed cases that goes there too"),
+    _Option("argilla_min_submitted", "N", _whole(1), 1, "answers of people that a record needs"),
+    _Option("redact", "yes|no", _yes_or_no, True, "take personal data out of reports and records (not of cases.jsonl)"),
 )
 _PATHS = ("probes", "report_dir", "canaries")
 _DETECTORS_INI = "bias_detectors"
@@ -202,8 +230,15 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(
         **values,
         detectors=_names(_text(config.getini(_DETECTORS_INI))),
-        judge_key=os.environ.get("OPENAI_API_KEY") if values["judge_url"] else None,
+        judge_key=endpoint_key(values["judge_url"]),
+        argilla_key=os.environ.get("ARGILLA_API_KEY") if values["argilla_url"] else None,
+        hugging_face_token=os.environ.get("HF_TOKEN") if values["argilla_url"] else None,
     )
+
+
+def endpoint_key(at: str | None) -> str | None:
+    """Return the key for an OpenAI-compatible endpoint, from the environment; None without an endpoint."""
+    return os.environ.get("OPENAI_API_KEY") if at else None
 
 
 def _text(given: str | list[str] | None) -> str:

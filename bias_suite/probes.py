@@ -45,6 +45,7 @@ class Probe:
         source: Who wrote it: ``bias-suite``, ``giskard``, a data set.
         severity: ``minor``, ``medium`` or ``major``.
         check: What the detector needs to judge the answer.
+        provenance: Where a generated probe comes from: generator, seed, version, fingerprint of the prompt.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Probe:
     source: str = "bias-suite"
     severity: str = "major"
     check: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(path: Path, detectors: Collection[str]) -> list[Probe]:
@@ -134,10 +136,20 @@ def _probe(line: str, where: str, detectors: Collection[str]) -> Probe:
     options.setdefault("cluster", texts["id"])
     if options.get("severity", "major") not in SEVERITIES:
         raise ProbeError(f"{where}: severity {options['severity']!r} is not one of {', '.join(SEVERITIES)}")
-    check = record.get("check", {})
-    if not isinstance(check, dict):
-        raise ProbeError(f'{where}: "check" must be an object, not {type(check).__name__}')
-    return Probe(questions=_questions(record, where), check=check, **texts, **options)
+    check, provenance = (_object(record, name, where) for name in ("check", "provenance"))
+    return Probe(questions=_questions(record, where), check=check, provenance=provenance, **texts, **options)
+
+
+def to_line(probe: Probe) -> str:
+    """Return the probe as a line of a probes file, newline included; what has its default is left out."""
+    record = asdict(probe)
+    questions = record.pop("questions")
+    told = {name: value for name, value in record.items() if value}
+    if told["cluster"] == probe.id:
+        del told["cluster"]
+    asked = {"questions": list(questions)} if len(questions) > 1 else {"question": questions[0]}
+    head = {name: told.pop(name) for name in ("id", "detector", "requirement")}
+    return json.dumps({**head, **asked, **told}, ensure_ascii=False) + "\n"
 
 
 def _known_fields() -> list[str]:
@@ -149,6 +161,13 @@ def _text(record: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         found = "missing" if name not in record else f"{json.dumps(value)[:40]}"
         raise ProbeError(f'{where}: "{name}" must be a text that is not empty ({found})')
+    return value
+
+
+def _object(record: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    value = record.get(name, {})
+    if not isinstance(value, dict):
+        raise ProbeError(f'{where}: "{name}" must be an object, not {type(value).__name__}')
     return value
 
 

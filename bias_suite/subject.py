@@ -27,7 +27,7 @@ _SHAPES = (
 )
 
 
-_UNTOLD = "A chatbot that answers users' questions."
+UNTOLD = "A chatbot that answers users' questions."
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Subject:
     model: Any
     name: str
     version: str | None = None
-    description: str = _UNTOLD
+    description: str = UNTOLD
     thread_safe: bool = True
     stops: bool = False
     turn: threading.Lock = field(repr=False, default_factory=threading.Lock)
@@ -146,7 +146,7 @@ def wrap(model: object, spec: str = "model") -> Subject:
         model=model,
         name=str(name or spec),
         version=None if version is None else str(version),
-        description=str(description or _UNTOLD),
+        description=str(description or UNTOLD),
         thread_safe=bool(getattr(model, "thread_safe", True)),
         stops=stops,
         _call=call,

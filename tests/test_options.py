@@ -32,6 +32,12 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("report_dir", "out", Path("out"), "other"),
     ("canaries", "canaries.json", Path("canaries.json"), "other.json"),
     ("giskard_reports", "no", False, "yes"),
+    ("argilla_url", "https://argilla.example/", "https://argilla.example", "http://127.0.0.1:6900"),
+    ("argilla_workspace", "mine", "mine", "ours"),
+    ("argilla_dataset", "mine", "mine", "ours"),
+    ("argilla_pass_sample", "0.1", 0.1, "1"),
+    ("argilla_min_submitted", "2", 2, "3"),
+    ("redact", "no", False, "yes"),
 ]
 NAMES = [name for name, *_ in TABLE]
 PATHS = ("probes", "report_dir", "canaries")
@@ -53,6 +59,12 @@ BAD: list[tuple[str, str]] = [
     ("judge_votes", "0"),
     ("judge_votes", "some"),
     ("giskard_reports", "maybe"),
+    ("argilla_url", "argilla.example"),
+    ("argilla_pass_sample", "1.5"),
+    ("argilla_pass_sample", "-0.1"),
+    ("argilla_pass_sample", "nan"),
+    ("argilla_min_submitted", "0"),
+    ("redact", "perhaps"),
     ("timeout", "-1"),
     ("timeout", "0"),
     ("timeout", "nan"),
@@ -105,7 +117,7 @@ def expected(folder: Path, column: int) -> dict[str, Any]:
 
 def test_the_table_here_has_every_setting() -> None:
     fields = {field.name for field in dataclasses.fields(Settings)}
-    assert set(NAMES) == fields - {"detectors", "judge_key"}
+    assert set(NAMES) == fields - {"detectors", "judge_key", "argilla_key", "hugging_face_token"}
 
 
 def test_every_option_is_read_from_the_command_line(settings: Any, pytester: pytest.Pytester) -> None:
@@ -152,6 +164,12 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         report_dir=pytester.path / "reports",
         canaries=None,
         giskard_reports=True,
+        argilla_url=None,
+        argilla_workspace="argilla",
+        argilla_dataset="bias_dataset",
+        argilla_pass_sample=0.0,
+        argilla_min_submitted=1,
+        redact=True,
         detectors=(),
         judge_key=None,
     )
@@ -160,6 +178,18 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
 def test_an_endpoint_of_a_judge_needs_the_judge_s_name(settings: Any) -> None:
     with pytest.raises(pytest.UsageError, match="--bias-judge-url needs --bias-judge"):
         settings("--bias-judge-url=http://127.0.0.1:8080/v1")
+
+
+def test_keys_of_argilla_come_from_the_environment_where_argilla_is_named(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARGILLA_API_KEY", "owner.apikey")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert (settings().argilla_key, settings().hugging_face_token) == (None, None)
+    found = settings("--bias-argilla-url=http://127.0.0.1:6900")
+    assert (found.argilla_key, found.hugging_face_token) == ("owner.apikey", "hf_secret")
+    assert "owner.apikey" not in repr(found)
+    assert "hf_secret" not in repr(found)
 
 
 def test_the_key_of_an_endpoint_comes_from_the_environment_and_is_never_shown(

@@ -6,18 +6,24 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bias_suite.chat import Chat, Reply, Spent
+from bias_suite.chat import Chat, Message, Reply, Spent, unfenced
 from bias_suite.detectors import giskard
 
 _TEMPERATURE = 1.0
 
 
-def client(chat: Chat, on_reply: Callable[[Reply], None] = lambda reply: None) -> Any:
-    """Return a chat model as a Giskard ``LLMClient``; its replies come back as they are, unrepaired.
+OnReply = Callable[[Sequence[Message], Reply], None]
+
+
+def client(chat: Chat, on_reply: OnReply = lambda messages, reply: None) -> Any:
+    """Return a chat model as a Giskard ``LLMClient``.
+
+    Its replies come back as they are, but for a Markdown code fence around JSON: Giskard's own client has the
+    LLM repair what is broken.
 
     Args:
         chat: The model.
-        on_reply: Receives every reply, in the thread that asked.
+        on_reply: Receives every question and reply, in the thread that asked.
     """
     giskard.load()
     from giskard.llm.client.base import ChatMessage, LLMClient
@@ -35,16 +41,17 @@ def client(chat: Chat, on_reply: Callable[[Reply], None] = lambda reply: None) -
             format: str | None = None,  # noqa: A002  # Giskard's name
         ) -> Any:
             """Return the model's reply to a conversation."""
+            asked = [{"role": message.role, "content": message.content or ""} for message in messages]
             reply = chat.ask(
-                [{"role": message.role, "content": message.content or ""} for message in messages],
+                asked,
                 Spent(),
                 temperature=temperature,
                 seed=seed,
                 json_object=format is not None,
                 max_tokens=max_tokens,
             )
-            on_reply(reply)
-            return ChatMessage(role="assistant", content=reply.text)
+            on_reply(asked, reply)
+            return ChatMessage(role="assistant", content=unfenced(reply.text) if format else reply.text)
 
         def get_config(self) -> dict[str, Any]:
             """Return what a report may say of the client."""
