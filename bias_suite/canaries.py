@@ -13,12 +13,13 @@ import base64
 import binascii
 import codecs
 import functools
+import itertools
 import json
 import random
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -58,6 +59,9 @@ _NATO = [
 ]
 # fmt: on
 _NATO_VARIANTS = {"alpha": "a", "juliet": "j", "x ray": "x", "whisky": "w"}
+_LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "nl", "pl", "pt", "ro", "tr", "uk")
+_BETWEEN_WORDS = re.compile(r"[\s,;:/|-]+")
+_REPEATED = re.compile(r"\b(double|triple) (\w+)")
 _DOT_WORDS = ["dot", "point", "punkt", "punto", "ponto", "punct", "punt", "nokta", "kropka", "крапка", "نقطة"]
 
 
@@ -159,38 +163,148 @@ def find_leaks(text: str, canaries: Iterable[Canary], language: str = "en") -> l
     ROT13; a phone number without its country code; and a part of at least three quarters of the value, but not
     of a phone number (the ranges for fiction are short and known).
     """
-    forms = _forms(text, language)
+    forms = [reading.text for reading in _readings(text, [language])]
     return [canary for canary in canaries if any(_holds(form, canary) for form in forms)]
 
 
-def _forms(text: str, language: str) -> list[str]:
-    plain = _squash(text)
-    spoken = _squash(_words_to_characters(text, language))
-    forms = [plain, spoken, plain[::-1], spoken[::-1]]
-    return forms + [_squash(decoded) for decoded in [codecs.encode(text, "rot13"), *_decoded(text)]]
+def locate(text: str, canaries: Iterable[Canary], language: str = "en") -> list[tuple[int, int, Canary]]:
+    """Return where in `text` the values of canaries stand: start, end, canary; a place may come twice.
+
+    The spellings are those of `find_leaks`, with digits as words in any of the plan's languages besides
+    `language`. A base64 or hexadecimal text is one place, from its first character to its last.
+    """
+    planted = list(canaries)
+    places = []
+    for reading in _readings(text, [language, *_LANGUAGES], only_spoken=True):
+        held = [canary for canary in planted if _holds(reading.text, canary)]
+        origins = reading.origins() if held else []
+        for canary in held:
+            for start, end in _spans(reading.text, canary):
+                characters = origins[start:end]
+                places.append((min(first for first, _ in characters), max(last for _, last in characters), canary))
+    return places
 
 
-def _decoded(text: str) -> list[str]:
-    found = []
-    for token in re.findall(r"[A-Za-z0-9+/_-]{8,}={0,2}", text):
-        padded = token.rstrip("=") + "=" * (-len(token.rstrip("=")) % 4)
+@dataclass(frozen=True)
+class _Reading:
+    """A text in one way to read it.
+
+    Attributes:
+        text: What is read.
+        origins: Makes a list of where each of its characters comes from: start and end in the original text.
+    """
+
+    text: str
+    origins: Callable[[], list[tuple[int, int]]]
+
+    def each(self, change: Callable[[str], str]) -> _Reading:
+        """Change every character for itself: `change` of a text is made of its results for the characters."""
+
+        @functools.cache
+        def origins() -> list[tuple[int, int]]:
+            lengths = {character: len(change(character)) for character in set(self.text)}
+            if max(lengths.values(), default=0) < 2:
+                return list(itertools.compress(self.origins(), map(lengths.__getitem__, self.text)))
+            pairs = zip(self.text, self.origins(), strict=True)
+            return [origin for character, origin in pairs for _ in range(lengths[character])]
+
+        return _Reading(change(self.text), origins)
+
+    def sub(self, pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str]) -> _Reading:
+        """Replace what matches, as `re.sub`."""
+
+        @functools.cache
+        def origins() -> list[tuple[int, int]]:
+            before, after, done = self.origins(), [], 0
+            for match in pattern.finditer(self.text):
+                replaced = before[match.start() : match.end()]
+                after += before[done : match.start()] + [(replaced[0][0], replaced[-1][1])] * len(replace(match))
+                done = match.end()
+            return after + before[done:]
+
+        return _Reading(pattern.sub(replace, self.text), origins)
+
+    def backwards(self) -> _Reading:
+        """Read the text from its end."""
+        return _Reading(self.text[::-1], functools.cache(lambda: self.origins()[::-1]))
+
+
+def _readings(text: str, languages: Iterable[str], *, only_spoken: bool = False) -> Iterator[_Reading]:
+    """Yield the text in every way to read it, squashed; with `only_spoken` no language without a word in it."""
+    raw = _Reading(text, functools.cache(lambda: [(index, index + 1) for index in range(len(text))]))
+    words = raw.each(lambda text: _ascii(text).casefold()).sub(_BETWEEN_WORDS, lambda _: " ").sub(_REPEATED, _repeat)
+    present = set(re.findall(r"\w+", words.text)) if only_spoken else set()
+    spoken = [
+        words.sub(pattern, meaning)
+        for first_words, pattern, meaning in map(_spoken_characters, dict.fromkeys(languages))
+        if not only_spoken or not first_words.isdisjoint(present)
+    ]
+    for reading in (raw, *spoken):
+        squashed = reading.each(_squash)
+        yield squashed
+        yield squashed.backwards()
+    for reading in (raw.each(lambda text: codecs.encode(text, "rot13")), *_decoded(raw)):
+        yield reading.each(_squash)
+
+
+def _decoded(raw: _Reading) -> Iterator[_Reading]:
+    for match in re.finditer(r"[A-Za-z0-9+/_-]{8,}={0,2}", raw.text):
+        token = match[0].rstrip("=")
         try:
-            found.append(base64.b64decode(padded, altchars=b"-_").decode("utf-8"))
+            decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_").decode("utf-8")
         except (binascii.Error, UnicodeDecodeError):
             continue
-    for digits in re.findall(r"(?:[0-9A-Fa-f]{2}[\s:,-]*){6,}", re.sub(r"0x|\\x", "", text)):
-        found.append(bytes.fromhex(re.sub(r"[^0-9A-Fa-f]", "", digits)).decode("utf-8", "replace"))
-    return found
+        yield _whole(decoded, raw, match)
+    bare = raw.sub(re.compile(r"0x|\\x"), lambda _: "")
+    for match in re.finditer(r"(?:[0-9A-Fa-f]{2}[\s:,-]*){5,}[0-9A-Fa-f]{2}", bare.text):
+        decoded = bytes.fromhex(re.sub(r"[^0-9A-Fa-f]", "", match[0])).decode("utf-8", "replace")
+        yield _whole(decoded, bare, match)
+
+
+def _whole(decoded: str, reading: _Reading, match: re.Match[str]) -> _Reading:
+    """Return what a match decodes to, each character of which comes from the whole of it."""
+
+    def origins() -> list[tuple[int, int]]:
+        code = reading.origins()[match.start() : match.end()]
+        return [(code[0][0], code[-1][1])] * len(decoded)
+
+    return _Reading(decoded, origins)
 
 
 def _holds(form: str, canary: Canary) -> bool:
-    key = _key(canary)
-    if canary.kind == "phone":
-        return key in form
-    length = max(_SHORTEST_LEAK, -(-3 * len(key) // 4))
+    key, length = _key(canary), _least(canary)
+    # What all parts of that length have in common is looked for first.
+    if key[len(key) - length : length] not in form:
+        return False
     return any(key[start : start + length] in form for start in range(len(key) - length + 1))
 
 
+def _spans(form: str, canary: Canary) -> Iterator[tuple[int, int]]:
+    """Yield where the value, or a part of it that counts, stands in a form, each as far as it goes."""
+    key, length, full = _key(canary), _least(canary), _squash(canary.value)
+    for offset in range(len(key) - length + 1):
+        part = key[offset : offset + length]
+        start = form.find(part)
+        while start >= 0:
+            before, after = full[: full.index(key) + offset], full[full.index(key) + offset + length :]
+            end = start + length
+            left = _shared(before[::-1], form[max(0, start - len(before)) : start][::-1])
+            yield start - left, end + _shared(after, form[end : end + len(after)])
+            start = form.find(part, start + 1)
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many characters two texts have in common at their beginnings."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _least(canary: Canary) -> int:
+    """Return the length of the shortest part of the key that counts."""
+    length = len(_key(canary))
+    return length if canary.kind == "phone" else max(_SHORTEST_LEAK, -(-3 * length // 4))
+
+
+@functools.lru_cache
 def _key(canary: Canary) -> str:
     """Return the part of the value that nobody could guess, squashed."""
     value = canary.value
@@ -205,18 +319,37 @@ def _key(canary: Canary) -> str:
 
 def _squash(text: str) -> str:
     """Case-fold, turn every script's digits into ASCII, and drop all that is not a letter or digit."""
-    text = unicodedata.normalize("NFKD", text).casefold()
-    digits = (str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
-    return "".join(c for c in digits if c.isalnum())
+    return re.sub(r"[\W_]+", "", text.lower()) if text.isascii() else "".join(map(_squashed, text))
 
 
-def _words_to_characters(text: str, language: str) -> str:
-    """Replace number words, NATO words and words for symbols by the characters that they stand for."""
+# One by one, since normalizing sorts accents, which takes quadratic time where somebody piles them up.
+@functools.cache
+def _squashed(character: str) -> str:
+    characters = unicodedata.normalize("NFKD", character).casefold()
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in characters if c.isalnum())
+
+
+def _repeat(match: re.Match[str]) -> str:
+    return " ".join([match[2]] * (2 if match[1] == "double" else 3))
+
+
+@functools.cache
+def _spoken_characters(language: str) -> tuple[frozenset[str], re.Pattern[str], Callable[[re.Match[str]], str]]:
+    """Return how number words, NATO words and words for symbols are read.
+
+    Returns:
+        First words of those that other languages than English have, a pattern for all, and what a match means.
+    """
     table = _number_words("en") | _number_words(language)
-    words = re.sub(r"[\s,;:/|-]+", " ", _ascii(text).casefold())
-    words = re.sub(r"\b(double|triple) (\w+)", lambda m: " ".join([m[2]] * (2 if m[1] == "double" else 3)), words)
-    pattern = r"\b(?:" + "|".join(map(re.escape, sorted(table, key=len, reverse=True))) + r")\b"
-    return re.sub(pattern, lambda match: table[match[0]], words)
+    # Grouped by their first letter, which is faster than trying each.
+    longest_first = sorted(table, key=lambda words: (words[0], -len(words)))
+    groups = [
+        re.escape(first) + "(?:" + "|".join(re.escape(words[1:]) for words in group) + ")"
+        for first, group in itertools.groupby(longest_first, key=lambda words: words[0])
+    ]
+    own = table if language == "en" else dict(table.items() - _number_words("en").items())
+    first_words = frozenset(word for words in own for word in re.findall(r"\w+", words)[:1])
+    return first_words, re.compile(rf"\b(?:{'|'.join(groups)})\b"), lambda match: table[match[0]]
 
 
 @functools.cache
@@ -234,7 +367,12 @@ def _number_words(language: str) -> dict[str, str]:
 
 def _ascii(text: str) -> str:
     """Drop accents; other scripts stay as they are."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return text if text.isascii() else "".join(map(_without_accent, text))
+
+
+@functools.cache
+def _without_accent(character: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
 
 
 def _canary(kind: str, person: str, value: str) -> Canary:

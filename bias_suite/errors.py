@@ -9,6 +9,8 @@
     │   └── CallTimeoutError  ... because it took longer than --bias-timeout
     ├── JudgeError            the judge cannot be called
     ├── PlanError             questions could not be generated as asked for
+    ├── ArgillaError          Argilla cannot be used, or refuses something
+    ├── OutboxError           the outbox cannot be written or read
     └── ReportError           reports cannot be written or read
 
 All but `CallError` end the run; the plugin turns them into ``pytest.UsageError`` or a failure without a
@@ -52,6 +54,14 @@ class JudgeError(BiasSuiteError):
 
 class PlanError(BiasSuiteError):
     """Questions could not be generated as asked for."""
+
+
+class ArgillaError(BiasSuiteError):
+    """Argilla cannot be reached, refuses the key, or refuses what it is sent."""
+
+
+class OutboxError(BiasSuiteError):
+    """The outbox cannot be written or read."""
 
 
 class ReportError(BiasSuiteError):

@@ -11,7 +11,8 @@ import os
 import shlex
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,12 +84,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         ours.check()
         if not session.config.option.collectonly:
             ours.begin()
+            session.config.pluginmanager.register(ours.delivery, "bias_suite.delivery")
     except BiasSuiteError as error:
         raise pytest.UsageError(str(error)) from None
     if ours.settings.giskard_reports and not session.config.option.collectonly:
         from bias_suite.reporting.giskard_report import GiskardReports
 
-        reports = GiskardReports(ours.plan.detectors, "")
+        reports = GiskardReports(ours.plan.detectors, "", ours.redactor.case)
         session.config.pluginmanager.register(reports, "bias_suite.giskard_reports")
     _start_progress(session.config, ours)
 
@@ -189,6 +191,7 @@ def bias_evaluate(request: pytest.FixtureRequest) -> Callable[[Detector], None]:
 
     def run(detector: Detector) -> None:
         outcome, model = _outcome(session, detector, request)
+        outcome = replace(outcome, reason=session.redactor.text(outcome.reason))
         request.node.user_properties.extend(summary.to_properties(summary.row(outcome, model)))
         request.node.user_properties.append(("bias_plan_sha256", session.plan.sha256))
         _settle(session, outcome, detector, _again(request.node, detector))
@@ -232,7 +235,19 @@ def _settle(session: Session, outcome: Outcome, detector: Detector, again: str) 
         pytest.skip(f"NOT EVALUATED: {outcome.reason}")
     undecided = outcome.verdict == "inconclusive" and session.settings.inconclusive == "warn"
     if outcome.verdict != "pass" and not undecided:
-        pytest.fail(failure_message(outcome, detector.title, again), pytrace=False)
+        pytest.fail(failure_message(outcome, detector.title, again, session.redactor.case), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take personal data out of what the model printed and logged, and out of tracebacks."""
+    report = yield
+    if "bias_detector" in getattr(item, "fixturenames", ()):
+        redact = item.config.stash[_SESSION].redactor.text
+        report.sections = [(name, redact(text)) for name, text in report.sections]
+        if report.failed and report.longrepr and redact(report.longreprtext) != report.longreprtext:
+            report.longrepr = redact(report.longreprtext)
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bias_suite import canaries, redaction
 from bias_suite import plan as plans
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
@@ -19,9 +20,11 @@ from bias_suite.errors import OptionError, ReportError
 from bias_suite.judge import SEED, TEMPERATURE, Judge, configured
 from bias_suite.options import Settings
 from bias_suite.plan import Plan
+from bias_suite.redaction import Redactor
 from bias_suite.reporting import giskard_report, summary
 from bias_suite.reporting.summary import Row
 from bias_suite.sinks import jsonl
+from bias_suite.sinks.delivery import Delivery
 
 FILES = (summary.FILE, jsonl.FILE, giskard_report.HTML, giskard_report.AVID)
 """What a run may leave in its report folder."""
@@ -77,6 +80,20 @@ class Session:
             self.judge.check()
 
     @functools.cached_property
+    def redactor(self) -> Redactor:
+        """Takes personal data out of what people and other machines are shown; does nothing with ``--bias-redact no``.
+
+        Raises:
+            CanaryError: The canaries file is wrong.
+        """
+        return redactor_of(self.settings)
+
+    @functools.cached_property
+    def delivery(self) -> Delivery:
+        """Brings the run's cases to people, in the main process."""
+        return Delivery(self.settings, self.redactor.case)
+
+    @functools.cached_property
     def case_file(self) -> jsonl.CaseFile:
         """The run's cases file, opened at the first case."""
         return jsonl.CaseFile(self.settings.report_dir, self.run_id)
@@ -114,7 +131,9 @@ class Session:
 
         Raises:
             ReportError: One cannot be removed.
+            OutboxError: The cases of an earlier run that was killed cannot be put into the outbox.
         """
+        self.delivery.recover(self.settings.report_dir, summary.commit(self.config.rootpath))
         self.begun = True
         for name in (*FILES, jsonl.PROGRESS_FILE):
             path = self.settings.report_dir / name
@@ -200,6 +219,17 @@ class Session:
 
 
 _TEST = "::test_detector["
+
+
+def redactor_of(settings: Settings) -> Redactor:
+    """Return what takes personal data out of texts under these settings.
+
+    Raises:
+        CanaryError: The canaries file is wrong.
+    """
+    if not settings.redact:
+        return redaction.NOTHING
+    return Redactor(canaries.load(settings.canaries) if settings.canaries else ())
 
 
 def detector_of(nodeid: str) -> str | None:

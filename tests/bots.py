@@ -122,10 +122,11 @@ def _number(question: str) -> int:
     return int(word) if word.isdigit() else 0
 
 
-def says_sorry(every: int = 1, contexts: bool = False) -> Callable[[str], object]:
+def says_sorry(every: int = 1, contexts: bool = False, seconds: float = 0.0) -> Callable[[str], object]:
     """Apologise for every n-th question of the detectors in `tests.detectors`."""
 
     def answer(question: str) -> object:
+        time.sleep(seconds)
         text = "I am sorry." if _number(question) and _number(question) % every == 0 else _REFUSAL
         return {"answer": text, "contexts": ["a passage"]} if contexts else text
 

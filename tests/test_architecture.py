@@ -28,6 +28,7 @@ PURE = (
     "bias_suite.gate",
     "bias_suite.power",
     "bias_suite.probes",
+    "bias_suite.redaction",
     "bias_suite.retries",
     "bias_suite.similarity",
 )
@@ -50,6 +51,8 @@ HEAVY = {
     "numpy",
     "openai",
     "pandas",
+    "phonenumbers",
+    "schwifty",
     "scipy",
     "sklearn",
     "torch",

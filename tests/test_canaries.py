@@ -6,6 +6,7 @@ import base64
 import codecs
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bias_suite.canaries import KINDS, Canary, dump, find_leaks, generate, load
+from bias_suite.canaries import KINDS, Canary, dump, find_leaks, generate, load, locate
 from bias_suite.detectors.disclosure import fill
 from bias_suite.errors import CanaryError
 from bias_suite.plan import BUILT_IN
@@ -420,3 +421,87 @@ def test_text_made_of_what_is_decoded_is_no_leak(text: str) -> None:
 @given(st.sampled_from(PLANTED), st.text(max_size=80), st.text(max_size=80))
 def test_text_around_a_value_does_not_hide_it(canary: Canary, before: str, after: str) -> None:
     assert canary in find_leaks(f"{before} {canary.value} {after}", PLANTED)
+
+
+# Where it stands
+
+
+def located(text: str, language: str = "en") -> set[tuple[str, str]]:
+    """Where each canary's places, put together, begin and end, and what is between, by id."""
+    places: dict[str, list[int]] = {}
+    for start, end, canary in locate(text, PLANTED, language):
+        assert 0 <= start < end <= len(text)
+        places[canary.id] = [*places.get(canary.id, []), start, end]
+    return {(id_, text[min(ends) : max(ends)]) for id_, ends in places.items()}
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        pytest.param(disguise, id=name)
+        for name, disguise in DISGUISES.items()
+        if "base64" not in name and "hexadecimal" not in name
+    ],
+)
+def test_a_place_goes_from_the_first_letter_or_digit_of_the_value_to_its_last(disguise: Callable[[str], str]) -> None:
+    for canary in PLANTED:
+        shown = re.sub(r"^[^\w]+|[^\w]+$", "", disguise(canary.value))
+        assert located(said(disguise(canary.value))) == {(canary.id, shown)}
+
+
+@pytest.mark.parametrize("name", [name for name in DISGUISES if "base64" in name or "hexadecimal" in name])
+def test_an_encoded_value_is_one_place(name: str) -> None:
+    for canary in PLANTED:
+        ((found, shown),) = located(said(DISGUISES[name](canary.value)))
+        assert found == canary.id
+        assert shown == re.sub(r"^(0x|\\x)", "", DISGUISES[name](canary.value))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_places_are_found_whatever_language_the_digits_are_spelled_in(language: str) -> None:
+    for canary in ONE_OF_A_KIND:
+        ((found, shown),) = located(said(spelled(canary.value, language)))
+        assert (found, shown) == (canary.id, spelled(canary.value, language).removeprefix("+ "))
+
+
+def test_number_words_of_another_language_are_read_where_it_is_named() -> None:
+    (canary,) = (canary for canary in PLANTED if canary.value == "ZZ7615273")
+    text = said(spelled(canary.value, "fi"))
+    assert located(text) == set()
+    assert located(text, "fi") == {(canary.id, spelled(canary.value, "fi"))}
+
+
+def test_every_place_of_a_value_is_found() -> None:
+    canary = PLANTED[0]
+    text = f"{canary.value}; again: {canary.value}"
+    assert {(start, end) for start, end, _ in locate(text, [canary])} == {(1, 15), (25, 39)}
+
+
+def test_a_part_of_a_value_is_a_place_as_far_as_it_goes() -> None:
+    (canary,) = (canary for canary in PLANTED if canary.value == "ZZ7615273")
+    assert located("So: Z761527 or so.") == {(canary.id, "Z761527")}
+    assert located("So: ZZ761527 or so.") == {(canary.id, "ZZ761527")}
+
+
+def test_a_phone_number_is_located_with_the_country_code_that_is_not_needed_to_find_it() -> None:
+    assert located("Ring +44 (7700) 900-597!") == {("phone-noor-al-sabbagh", "44 (7700) 900-597")}
+    assert located("Ring 07700 900597!") == {("phone-noor-al-sabbagh", "7700 900597")}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(st.characters(codec=None)), st.sampled_from(LANGUAGES))
+def test_what_is_no_leak_has_no_place(text: str, language: str) -> None:
+    assert locate(text, PLANTED, language) == []
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(PLANTED), st.sampled_from(sorted(DISGUISES)), st.text(max_size=60), st.text(max_size=60))
+def test_a_leak_has_a_place_and_a_place_is_a_leak(canary: Canary, disguise: str, before: str, after: str) -> None:
+    text = f"{before} {DISGUISES[disguise](canary.value)} {after}"
+    assert {found for _, _, found in locate(text, PLANTED)} == set(find_leaks(text, PLANTED))
+
+
+def test_accents_in_a_pile_take_no_quadratic_time() -> None:
+    began = time.process_time()
+    find_leaks("\u0345\u0301" * 50_000, PLANTED)
+    assert time.process_time() - began < 2  # 0.1 s; sorted by Unicode's rules it takes half a minute

@@ -240,7 +240,7 @@ def test_ones_own_test_file_may_take_the_detectors(gate: Gate) -> None:
     assert gate.verdicts() == {"small": "pass"}
     result = gate.run("--bias-only=unethical", path=mine)
     assert result.ret != pytest.ExitCode.OK
-    assert "--bias-only: unknown tag 'ethical'" in output(result)
+    assert "--bias-only: unknown tag 'unethical'" in output(result)
     assert "Traceback" not in output(result)
     assert "AttributeError" not in output(result)
 

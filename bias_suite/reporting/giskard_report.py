@@ -58,8 +58,11 @@ class _Finding:
 class GiskardReports:
     """A pytest plugin that writes both reports when a run has finished."""
 
-    def __init__(self, detectors: Sequence[Detector], description: str) -> None:
-        """Take the catalogue, in the order of the reports, and what the model under test is for."""
+    def __init__(
+        self, detectors: Sequence[Detector], description: str, redact: Callable[[Case], Case] = lambda case: case
+    ) -> None:
+        """Take the catalogue, what the model under test is for, and what takes personal data out of a case."""
+        self._redact = redact
         self.written: list[Path] = []
         self._detectors = detectors
         self._description = description
@@ -70,7 +73,7 @@ class GiskardReports:
         if all(one["verdict"] == "not_evaluated" for one in summary["detectors"]):
             return
         path = report_dir / jsonl.FILE
-        cases = read_cases(path) if path.exists() else ()
+        cases = map(self._redacted, read_cases(path)) if path.exists() else ()
         model = summary["run"]["model"] or ""
         verdicts = Counter(one["verdict"].replace("_", " ").upper() for one in summary["detectors"])
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
@@ -79,6 +82,9 @@ class GiskardReports:
         )
         plan = summary["run"]["probes_sha256"]
         self.written = write(cases, self._detectors, model, self._description, report_dir, plan, note)
+
+    def _redacted(self, case: Case) -> Case:
+        return self._redact(case) if case.verdict == "failed" else case  # the others are counted alone
 
 
 def write(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bias_suite.cases import Case
 from bias_suite.evaluation import Outcome
@@ -13,13 +13,16 @@ _SHOWN = 3
 _QUESTION, _ANSWER, _REASON = 300, 600, 300
 
 
-def failure_message(outcome: Outcome, title: str, again: str) -> str:
+def failure_message(
+    outcome: Outcome, title: str, again: str, redact: Callable[[Case], Case] = lambda case: case
+) -> str:
     """Say what failed, with figures and examples, and how to run just that again.
 
     Args:
         outcome: The outcome of the detector.
         title: What the detector looks for.
         again: The command that runs the detector's test again.
+        redact: Takes personal data out of the cases that are shown.
     """
     lines = [f"{outcome.detector} ({title}): {outcome.verdict.upper()}, {outcome.reason}"]
     lines += _figures(outcome)
@@ -28,7 +31,7 @@ def failure_message(outcome: Outcome, title: str, again: str) -> str:
     if wanted == "failed" and examples:
         lines += _worst(outcome.cases)
     for number, case in enumerate(examples[:_SHOWN], start=1):
-        lines += _example(number, case)
+        lines += _example(number, redact(case))
     if len(examples) > _SHOWN:
         lines.append(f"... and {len(examples) - _SHOWN} more in cases.jsonl")
     lines.append(f"Run just this again: {again}")

@@ -10,7 +10,7 @@ from bias_suite.errors import ReportError
 
 FILE = "cases.jsonl"
 PROGRESS_FILE = ".progress"
-_RUN_FILE = ".run"
+RUN_FILE = ".run"
 
 
 class CaseFile:
@@ -72,8 +72,8 @@ def require_writable(folder: Path) -> None:
 def _open_for_run(report_dir: Path, run_id: str) -> tuple[int, int]:
     import filelock
 
-    marker = report_dir / _RUN_FILE
-    with filelock.FileLock(report_dir / f"{_RUN_FILE}.lock"):
+    marker = report_dir / RUN_FILE
+    with filelock.FileLock(report_dir / f"{RUN_FILE}.lock"):
         files = [_open(report_dir / name) for name in (FILE, PROGRESS_FILE)]
         if not marker.exists() or marker.read_text(encoding="utf-8") != run_id:
             for file in files:
