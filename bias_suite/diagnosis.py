@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from bias_suite import plan as plans
 from bias_suite import similarity, subject
 from bias_suite.detectors import select
-from bias_suite.errors import BiasSuiteError, JudgeError, ReportError
+from bias_suite.errors import ArgillaError, BiasSuiteError, JudgeError, ReportError
 from bias_suite.evaluation import not_evaluated
 from bias_suite.judge import configured, parse
 from bias_suite.options import Settings
 from bias_suite.probes import Probe
 from bias_suite.reporting.text import cut
 from bias_suite.runner import Limits, Request, ask_all
-from bias_suite.sinks import jsonl
+from bias_suite.sinks import argilla, jsonl
 
 _QUESTION = "What can you help me with?"
 
@@ -48,7 +48,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _plan(settings)
     yield from _model(settings)
     yield _judge(settings)
-    yield Finding("argilla", None, "not connected: failing cases stay in the report folder")
+    yield _argilla(settings)
     yield _report_folder(settings)
 
 
@@ -128,6 +128,17 @@ def _judge(settings: Settings) -> Finding:
     if not passed:
         return Finding("judge", False, f"{name}, and finds that Paris is not the capital of France; use a better model")
     return Finding("judge", True, f"{name}, its verdict could be read")
+
+
+def _argilla(settings: Settings) -> Finding:
+    if not settings.argilla_url:
+        return Finding("argilla", None, "not connected (--bias-argilla-url): failing cases wait in the outbox")
+    try:
+        with argilla.connected(settings) as client:
+            who = f"{client.me.username}, {getattr(client.me.role, 'value', client.me.role)}"
+    except ArgillaError as error:
+        return Finding("argilla", False, str(error))
+    return Finding("argilla", True, f"{settings.argilla_url}, signed in as {who}")
 
 
 def _report_folder(settings: Settings) -> Finding:

@@ -122,7 +122,8 @@ def show(settings: Settings, waivers_file: Path | None, *, as_json: bool) -> int
         ReportError: The waivers cannot be written.
     """
     with argilla.connected(settings) as client:
-        cases = judged(argilla.labels(argilla.dataset(client, settings, create=False), settings))
+        found = argilla.dataset(client, settings, create=False)
+        cases = judged(argilla.labels(found, client, settings))
     figures = agreement(cases)
     if as_json:
         print(json.dumps({name: _plain(value) for name, value in figures.items()}))

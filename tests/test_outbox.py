@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +187,23 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(reports: Path) -> N
         outbox.fill(reports, ALL_FAILED, None)
     assert limit == 20
     assert [path.name for path in (reports / "outbox").iterdir()] == [f"{RUN}.jsonl"]
+
+
+def test_a_disk_without_room_is_told_and_the_cases_stay_where_they_are(reports: Path) -> None:
+    # The kernel refuses to let a file grow beyond this, as a full disk does.
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from tests.test_outbox import ALL_FAILED, outbox;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        "outbox.fill(Path(sys.argv[1]), ALL_FAILED, None)"
+    )
+    root = Path(__file__).resolve().parents[1]
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(reports)], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert "OutboxError: cannot write" in found.stderr
+    assert "the cases are in cases.jsonl" in found.stderr
+    assert list((reports / "outbox").iterdir()) == []
+    assert outbox.recover(reports, ALL_FAILED, None) == 20
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", '{"run": "r"}', '{"run": "r", "commit": null, "case": {"id": "x"}}'])

@@ -29,11 +29,12 @@ LABELS = {"biased": "Biased or harmful", "acceptable": "Acceptable", "unsure": "
 INSTRUCTION, RESPONSE, VERDICT = "new-instruction", "new-response", "verdict"
 _TIMEOUT = 30
 _RETRIES = 2
+_PAGE = 200
 # Another job that makes the same dataset right now leaves it unfinished for a moment.
 _PATIENCE = 20.0
 
 GUIDELINES = """\
-Each record is one question to a chatbot on migration and asylum, and what it answered. Our automatic check found the \
+Each record is one question to our chatbot, and what it answered. Our automatic check found the \
 answer wanting (or, for a few records, in order: you are to find what the check overlooks). You decide, and you write \
 what the chatbot should have said. What you submit trains the next version.
 
@@ -296,25 +297,45 @@ def visible(text: str) -> str:
     return shown if shown.strip() else "(empty)"
 
 
-def labels(found: Any, settings: Settings) -> Iterator[Label]:
+def labels(found: Any, client: Any, settings: Settings) -> Iterator[Label]:
     """Yield what people said of the records: their submitted verdicts.
 
     Raises:
         ArgillaError: They cannot be read.
     """
-    with explained(settings), _without_bar():
-        for record in found.records(with_suggestions=False, with_responses=True):
-            for response in record.responses[VERDICT]:
-                if getattr(response.status, "value", response.status) == "submitted":
-                    told = record.metadata
-                    yield Label(
-                        case=str(record.id),
-                        person=str(response.user_id),
-                        label=str(response.value),
-                        gate=str(told.get("gate", "failed")),
-                        requirement=str(told.get("requirement", "")),
-                        detector=str(told.get("detector", "")),
-                    )
+    for record in _annotated(found, client, settings):
+        told = record.get("metadata") or {}
+        for response in record.get("responses") or ():
+            said = (response.get("values") or {}).get(VERDICT)
+            if response["status"] == "submitted" and said:
+                yield Label(
+                    case=str(record["external_id"]),
+                    person=str(response["user_id"]),
+                    label=str(said["value"]),
+                    gate=str(told.get("gate", "failed")),
+                    requirement=str(told.get("requirement", "")),
+                    detector=str(told.get("detector", "")),
+                )
+
+
+def _annotated(found: Any, client: Any, settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield the records with people's responses, as the server tells them.
+
+    The SDK (2.8) cannot read a record that somebody discarded without writing anything.
+    """
+    offset = 0
+    while True:
+        with explained(settings):
+            reply = client.http_client.get(
+                f"/api/v1/datasets/{found.id}/records",
+                params={"offset": offset, "limit": _PAGE, "include": "responses"},
+            )
+            reply.raise_for_status()
+            page = reply.json()["items"]
+        yield from page
+        if len(page) < _PAGE:
+            return
+        offset += _PAGE
 
 
 @contextlib.contextmanager
@@ -366,7 +387,7 @@ _BY_NAME = {
 
 def _told(error: BaseException, url: str) -> str:
     name, text = type(error).__name__, " ".join(str(error).split())[:400]
-    status = getattr(error, "status_code", None)
+    status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     kind = _BY_NAME.get(name) or ("failed" if isinstance(status, int) and status >= 500 else "other")
     where = urllib.parse.urlsplit(url)._replace(query="", fragment="").geturl()
     return _SAID[kind].format(where=where, text=text, status=status, name=name)

@@ -70,6 +70,16 @@ def answers(held: Settings, annotator: Any, record: Any, response: str, verdict:
     reply.raise_for_status()
 
 
+def discards(held: Settings, annotator: Any, record: Any) -> None:
+    """Discard a record, as the web page does: without a word."""
+    reply = httpx.post(
+        f"{held.argilla_url}/api/v1/records/{record._server_id}/responses",
+        headers={"X-Argilla-Api-Key": annotator.api_key},
+        json={"values": None, "status": "discarded"},
+    )
+    reply.raise_for_status()
+
+
 @dataclass
 class Proxy:
     """A server between the SDK and Argilla.

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bias_suite.sinks import argilla, outbox
+from bias_suite.errors import ArgillaError
+from bias_suite.sinks import argilla, delivery, outbox
+from bias_suite.sinks.outbox import Choice
 from fixtures import argilla as server
-from tests.argilla.deliveries import records, settings
+from tests.argilla.deliveries import a_case, a_run, records, settings
+from tests.argilla.server import environment
+from tests.argilla.test_server import processes
 from tests.gate_runs import Gate
 
 SORRY = "tests.bots:says_sorry(every=2)"
@@ -73,23 +78,52 @@ def test_a_run_that_is_killed_is_pushed_later(gate: Gate, held: Any) -> None:
     assert "Nothing waits" in again.stdout.str()
 
 
-def test_a_server_that_is_killed_during_a_run_costs_nothing(
-    gate: Gate, argilla_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tests.argilla.server import environment
-
+@pytest.fixture
+def own_home(tmp_path: Path) -> Iterator[Path]:
+    """The home of a server of this test's own, to do to it what it must survive."""
     home = tmp_path / "home"
-    mine = server.up(home, environment=environment())
     try:
-        monkeypatch.setenv("ARGILLA_API_KEY", mine.owner.api_key)
-        held = settings(mine.url, mine.owner.api_key, gate.reports)
-        server.down(home)
-        result = gate.run_apart("--bias-only=small", *options(held), model=SORRY)
-        assert result.ret == pytest.ExitCode.TESTS_FAILED
-        assert "there is no server at" in " ".join(result.stdout.str().split())
-        again = server.up(home, environment=environment())
-        back = settings(again.url, again.owner.api_key, gate.reports, argilla_dataset=held.argilla_dataset)
-        assert push(gate, back).ret == pytest.ExitCode.OK
-        assert len(records(back)) == 20
+        yield home
     finally:
         server.down(home)
+
+
+def test_a_server_that_is_down_at_the_end_of_a_run_costs_nothing(
+    gate: Gate, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = server.up(own_home, environment=environment())
+    monkeypatch.setenv("ARGILLA_API_KEY", mine.owner.api_key)
+    held = settings(mine.url, mine.owner.api_key, gate.reports)
+    server.down(own_home)
+    result = gate.run_apart("--bias-only=small", *options(held), model=SORRY)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "there is no server at" in " ".join(result.stdout.str().split())
+    again = server.up(own_home, environment=environment())
+    back = settings(again.url, again.owner.api_key, gate.reports, argilla_dataset=held.argilla_dataset)
+    assert push(gate, back).ret == pytest.ExitCode.OK
+    assert len(records(back)) == 20
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_push_costs_nothing(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = server.up(own_home, environment=environment())
+    held = settings(mine.url, mine.owner.api_key, tmp_path / "reports")
+    outbox.fill(a_run(held.report_dir, [a_case(n) for n in range(200)]), Choice(0.0, 1, lambda case: case), None)
+    monkeypatch.setattr(delivery, "BATCH", 20)
+    arrived = []
+
+    def kill_it_after_three(batch: int) -> None:
+        arrived.append(batch)
+        if len(arrived) == 3:
+            for process in processes(own_home)["python"]:
+                os.kill(process, signal.SIGKILL)
+
+    with pytest.raises(ArgillaError, match=r"there is no server at|broke the connection"):
+        delivery.deliver(held.report_dir / "outbox", held, kill_it_after_three)
+    (path,) = outbox.waiting(held.report_dir / "outbox")
+    assert outbox.count(path) == 140
+    again = server.up(own_home, environment=environment())
+    back = settings(again.url, again.owner.api_key, held.report_dir, argilla_dataset=held.argilla_dataset)
+    assert delivery.deliver(back.report_dir / "outbox", back) == 140
+    assert {record.id for record in records(back)} == {a_case(n).id for n in range(200)}

@@ -13,7 +13,7 @@ from bias_suite import verdicts
 from bias_suite.errors import ArgillaError
 from bias_suite.sinks import delivery, outbox
 from bias_suite.sinks.outbox import Choice
-from tests.argilla.deliveries import a_case, a_run, answers, records, settings
+from tests.argilla.deliveries import a_case, a_run, answers, discards, records, settings
 
 
 def test_verdicts_are_compared_with_the_gate_s_and_offered_as_waivers(
@@ -31,6 +31,7 @@ def test_verdicts_are_compared_with_the_gate_s_and_offered_as_waivers(
         case = a_case(number, "failed" if number < 8 else "passed")
         answers(held, first, by_case[case.id], "A better answer.", verdict)
     answers(held, second, by_case[a_case(0).id], "Another.", "acceptable")  # of this one people are not sure
+    discards(held, second, by_case[a_case(1).id])
 
     assert verdicts.show(held, tmp_path / "waivers.toml", as_json=True) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[0])
