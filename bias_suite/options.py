@@ -231,14 +231,24 @@ def read_settings(config: pytest.Config) -> Settings:
         **values,
         detectors=_names(_text(config.getini(_DETECTORS_INI))),
         judge_key=endpoint_key(values["judge_url"]),
-        argilla_key=os.environ.get("ARGILLA_API_KEY") if values["argilla_url"] else None,
-        hugging_face_token=os.environ.get("HF_TOKEN") if values["argilla_url"] else None,
+        argilla_key=argilla_key(values["argilla_url"]),
+        hugging_face_token=hugging_face_token(values["argilla_url"]),
     )
 
 
 def endpoint_key(at: str | None) -> str | None:
     """Return the key for an OpenAI-compatible endpoint, from the environment; None without an endpoint."""
     return os.environ.get("OPENAI_API_KEY") if at else None
+
+
+def argilla_key(at: str | None) -> str | None:
+    """Return the key for an Argilla, from the environment; None without an Argilla."""
+    return os.environ.get("ARGILLA_API_KEY") if at else None
+
+
+def hugging_face_token(at: str | None) -> str | None:
+    """Return the token for an Argilla in a private Space, from the environment; None without an Argilla."""
+    return os.environ.get("HF_TOKEN") if at else None
 
 
 def _text(given: str | list[str] | None) -> str:

@@ -14,13 +14,10 @@ import urllib.parse
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from bias_suite.errors import ArgillaError
 from bias_suite.sinks.outbox import Entry
-
-if TYPE_CHECKING:
-    from bias_suite.options import Settings
 
 METADATA = (
     "detector", "requirement", "axis", "group", "severity", "language", "gate", "model", "judge", "run", "commit"
@@ -64,6 +61,34 @@ Some of these texts are hateful. Take breaks, skip what is too close to you, and
 """
 
 
+class Place(Protocol):
+    """Where the dataset is and with which keys; `Settings` is one."""
+
+    @property
+    def argilla_url(self) -> str | None:
+        """Base URL of the server."""
+
+    @property
+    def argilla_key(self) -> str | None:
+        """The user's key."""
+
+    @property
+    def hugging_face_token(self) -> str | None:
+        """Token of a private Hugging Face Space; None elsewhere."""
+
+    @property
+    def argilla_workspace(self) -> str:
+        """Name of the workspace."""
+
+    @property
+    def argilla_dataset(self) -> str:
+        """Name of the dataset."""
+
+    @property
+    def argilla_min_submitted(self) -> int:
+        """Answers of people that a record needs."""
+
+
 @dataclass(frozen=True)
 class Label:
     """What one person said of one record.
@@ -94,7 +119,7 @@ def _sdk() -> Any:
 
 
 @contextlib.contextmanager
-def connected(settings: Settings) -> Iterator[Any]:
+def connected(settings: Place) -> Iterator[Any]:
     """Hold a client of the Argilla that the settings name.
 
     Raises:
@@ -121,7 +146,7 @@ def connected(settings: Settings) -> Iterator[Any]:
         client.http_client.close()
 
 
-def dataset(client: Any, settings: Settings, *, create: bool = True) -> Any:
+def dataset(client: Any, settings: Place, *, create: bool = True) -> Any:
     """Return the dataset, made with its workspace where it is missing and the key may.
 
     Raises:
@@ -142,7 +167,7 @@ def dataset(client: Any, settings: Settings, *, create: bool = True) -> Any:
         return _with_our_settings(found, client, workspace, settings)
 
 
-def _made_workspace(client: Any, settings: Settings) -> Any:
+def _made_workspace(client: Any, settings: Place) -> Any:
     argilla = _sdk()
     try:
         return argilla.Workspace(name=settings.argilla_workspace, client=client).create()
@@ -155,7 +180,7 @@ def _made_workspace(client: Any, settings: Settings) -> Any:
         ) from None
 
 
-def _made_dataset(client: Any, workspace: Any, settings: Settings) -> Any:
+def _made_dataset(client: Any, workspace: Any, settings: Place) -> Any:
     argilla = _sdk()
     name = settings.argilla_dataset
     made = argilla.Dataset(name=name, workspace=workspace, settings=_settings(settings), client=client)
@@ -170,7 +195,7 @@ def _made_dataset(client: Any, workspace: Any, settings: Settings) -> Any:
         ) from None
 
 
-def _settings(settings: Settings) -> Any:
+def _settings(settings: Place) -> Any:
     argilla = _sdk()
     return argilla.Settings(
         guidelines=GUIDELINES,
@@ -190,7 +215,7 @@ def _settings(settings: Settings) -> Any:
     )
 
 
-def _with_our_settings(found: Any, client: Any, workspace: Any, settings: Settings) -> Any:
+def _with_our_settings(found: Any, client: Any, workspace: Any, settings: Place) -> Any:
     """Return a dataset that is ready and as we would have made it.
 
     Raises:
@@ -231,7 +256,7 @@ def _shape(settings: Any) -> dict[str, str]:
     return shape
 
 
-def send(found: Any, entries: Sequence[Entry], settings: Settings) -> None:
+def send(found: Any, entries: Sequence[Entry], settings: Place) -> None:
     """Add or update the records of some entries; what people answered stays.
 
     Raises:
@@ -297,13 +322,13 @@ def visible(text: str) -> str:
     return shown if shown.strip() else "(empty)"
 
 
-def labels(found: Any, client: Any, settings: Settings) -> Iterator[Label]:
+def labels(found: Any, client: Any, settings: Place) -> Iterator[Label]:
     """Yield what people said of the records: their submitted verdicts.
 
     Raises:
         ArgillaError: They cannot be read.
     """
-    for record in _annotated(found, client, settings):
+    for record in annotated(found, client, settings):
         told = record.get("metadata") or {}
         for response in record.get("responses") or ():
             said = (response.get("values") or {}).get(VERDICT)
@@ -318,7 +343,7 @@ def labels(found: Any, client: Any, settings: Settings) -> Iterator[Label]:
                 )
 
 
-def _annotated(found: Any, client: Any, settings: Settings) -> Iterator[dict[str, Any]]:
+def annotated(found: Any, client: Any, settings: Place) -> Iterator[dict[str, Any]]:
     """Yield the records with people's responses, as the server tells them.
 
     The SDK (2.8) cannot read a record that somebody discarded without writing anything.
@@ -339,7 +364,7 @@ def _annotated(found: Any, client: Any, settings: Settings) -> Iterator[dict[str
 
 
 @contextlib.contextmanager
-def explained(settings: Settings) -> Iterator[None]:
+def explained(settings: Place) -> Iterator[None]:
     """Turn whatever the SDK or its HTTP client raises into an `ArgillaError` of one line, without keys."""
     try:
         with warnings.catch_warnings():

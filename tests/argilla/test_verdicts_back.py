@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from bias_suite import verdicts
 from bias_suite.errors import ArgillaError
 from bias_suite.sinks import delivery, outbox
 from bias_suite.sinks.outbox import Choice
+from reward import cli as reward
+from reward.annotations import read
 from tests.argilla.deliveries import a_case, a_run, answers, discards, records, settings
 
 
@@ -47,3 +50,39 @@ def test_a_dataset_that_is_not_there_is_told(argilla_server: Any, tmp_path: Path
     held = settings(argilla_server.url, argilla_server.owner.api_key, tmp_path)
     with pytest.raises(ArgillaError, match="there is no dataset"):
         verdicts.show(held, None, as_json=False)
+
+
+def test_reward_pull_fetches_each_person_s_submitted_answer(
+    argilla_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = settings(argilla_server.url, argilla_server.owner.api_key, tmp_path)
+    a_run(tmp_path, [a_case(n) for n in range(230)])  # more than a page
+    outbox.fill(tmp_path, Choice(0.0, 1, lambda case: case), None)
+    delivery.deliver(tmp_path / "outbox", held)
+    by_case = {record.id: record for record in records(held)}
+    first, second = argilla_server.annotators
+    last = by_case[a_case(229).id]
+    answers(held, first, last, "A better answer.", "biased")
+    answers(held, second, last, "Another better answer.", "unsure")
+    answers(held, first, by_case[a_case(1).id], "Better.")
+    discards(held, second, by_case[a_case(1).id])
+
+    monkeypatch.setenv("ARGILLA_API_KEY", argilla_server.owner.api_key)
+    out = tmp_path / "annotations.jsonl"
+    where = ["--argilla-url", held.argilla_url, "--argilla-dataset", held.argilla_dataset, "--out", str(out)]
+    done = CliRunner().invoke(reward.app, ["pull", *where, "--json"])
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout) == {
+        "annotations": 3,
+        "records": 2,
+        "annotators": 2,
+        "status": {"submitted": 3, "discarded": 1},
+    }
+    found = read(out)
+    assert {(one.record, one.new_response, one.verdict) for one in found} == {
+        (a_case(229).id, "A better answer.", "biased"),
+        (a_case(229).id, "Another better answer.", "unsure"),
+        (a_case(1).id, "Better.", None),
+    }
+    assert {one.axis for one in found} == {"nationality"}
+    assert {one.response for one in found if one.record == a_case(1).id} == {a_case(1).answer}

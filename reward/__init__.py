@@ -1,0 +1,1 @@
+"""From people's corrections to a reward model: ``reward pull``, ``reward pairs``."""
