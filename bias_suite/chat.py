@@ -152,8 +152,10 @@ class Chat:
         # litellm: "NotFoundError: litellm.NotFoundError: NotFoundError: OpenAIException - the model does not exist"
         said = re.sub(r"^((litellm\.)?\w*(Error|Exception)(:| -) )+", "", told(error))
         said = said.partition("Traceback (most recent")[0].strip()
-        if self._key:
-            said = said.replace(self._key, "***")
+        from bias_suite.options import secrets
+
+        for secret in {*secrets(), self._key}:
+            said = said.replace(secret, "***") if secret else said
         status = retries.status(error)
         remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
         # litellm gives lost connections status 500.

@@ -13,7 +13,7 @@ import typer
 
 from bias_suite import canaries as planted
 from bias_suite import options
-from bias_suite.errors import BiasSuiteError, OptionError
+from bias_suite.errors import ArgillaError, BiasSuiteError, OptionError, OutboxError
 
 if TYPE_CHECKING:
     from bias_suite.options import Settings
@@ -165,7 +165,11 @@ def push(
     from bias_suite.sinks import delivery
 
     def run(settings: Settings) -> int:
-        return delivery.push(settings, redactor_of(settings).case, outbox, commit(Path.cwd()))
+        try:
+            return delivery.push(settings, redactor_of(settings).case, outbox, commit(Path.cwd()))
+        except (ArgillaError, OutboxError) as error:
+            typer.echo(f"ERROR: {error}", err=True)
+            return 1
 
     _with_settings(context, run)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bias_suite.cases import Answer, Case, Judging, Verdict, make_case
 from bias_suite.detectors import Detector, Rule
-from bias_suite.errors import BiasSuiteError
+from bias_suite.errors import BiasSuiteError, JudgeError
 from bias_suite.gate import Decision, DetectorVerdict, Rules, Tally, decide, look_sizes
 from bias_suite.judge import Judge
 from bias_suite.options import Settings
@@ -103,7 +103,7 @@ def evaluate(
     except BiasSuiteError as error:
         return Outcome(detector.id, "error", str(error), plan=len(plan))
     if rule.scans:
-        return _scanned(detector, rule, plan, on_case, began)
+        return _scanned(detector, rule, plan, judge, on_case, began)
     evidence = _Evidence()
     sizes = look_sizes(len(plan), settings.sample)
     held_to = rules_of(detector, settings)
@@ -141,7 +141,9 @@ def evaluate(
     )
 
 
-def _scanned(detector: Detector, rule: Rule, plan: Sequence[Probe], on_case: OnCase, began: float) -> Outcome:
+def _scanned(
+    detector: Detector, rule: Rule, plan: Sequence[Probe], judge: Judge | None, on_case: OnCase, began: float
+) -> Outcome:
     """Let a detector ask by itself: it can FAIL, and never PASS."""
     cases: list[Case] = []
     try:
@@ -149,14 +151,24 @@ def _scanned(detector: Detector, rule: Rule, plan: Sequence[Probe], on_case: OnC
             cases.append(case)
             on_case(case)
     except Exception as error:  # whatever somebody's detector raises; Giskard's scan would call it clean
-        verdict: DetectorVerdict = "error"
-        reason = f"the detector failed: {told(error)}"
+        unjudged = isinstance(error, JudgeError) and judge is None
+        verdict: DetectorVerdict = "not_evaluated" if unjudged else "error"
+        reason = str(error) if unjudged else f"the detector failed: {told(error)}"
     else:
         verdict = "fail" if cases else "inconclusive"
         found = f"reported {len(cases)} failing answers" if cases else "reported nothing"
         reason = f"{found}; it does not say how many it asked for, so it can fail and never pass"
     seconds = time.monotonic() - began
-    return Outcome(detector.id, verdict, reason, cases=tuple(cases), plan=len(plan), seconds=seconds, calls=rule.calls)
+    return Outcome(
+        detector.id,
+        verdict,
+        reason,
+        cases=tuple(cases),
+        plan=len(plan),
+        seconds=seconds,
+        calls=rule.calls,
+        judging=(rule.judging,) if rule.judging else (),
+    )
 
 
 def _judged(

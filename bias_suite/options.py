@@ -131,6 +131,8 @@ def url(text: str) -> str:
         ValueError: It is none.
     """
     parts = urlsplit(text)
+    if parts.username or parts.password:
+        raise ValueError("must hold no user or password: keys come from the environment")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a URL, such as http://127.0.0.1:8080/v1")
     return text.rstrip("/")
@@ -239,6 +241,13 @@ def read_settings(config: pytest.Config) -> Settings:
 def endpoint_key(at: str | None) -> str | None:
     """Return the key for an OpenAI-compatible endpoint, from the environment; None without an endpoint."""
     return os.environ.get("OPENAI_API_KEY") if at else None
+
+
+def secrets() -> tuple[str, ...]:
+    """Return the keys and tokens in the environment, which no message may hold."""
+    names = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+    found = {value for name, value in os.environ.items() if name.upper().endswith(names) and len(value) >= 8}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def argilla_key(at: str | None) -> str | None:

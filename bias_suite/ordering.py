@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bias_suite import planning, subject
+from bias_suite.cases import encodable
 from bias_suite.chat import Chat, Reply, price
 from bias_suite.errors import OptionError, PlanError, ProbeError
 from bias_suite.judge import Judge
@@ -109,14 +110,14 @@ def _settle(found: Mapping[str, Sequence[Probe] | PlanError], out: Path, console
 
 def _write(path: Path, probes: Sequence[Probe], console: Console) -> int:
     """Write a new file; beside one that is there and differs, write another and show the difference."""
-    text = "".join(to_line(probe) for probe in probes)
+    text = encodable("".join(to_line(probe) for probe in probes))
     beside = path.with_name(path.name + ".new")
     try:
+        beside.write_text(text, encoding="utf-8")
         if not path.exists():
-            path.write_text(text, encoding="utf-8")
+            beside.rename(path)
             _say(console, f"Wrote {path}: {len(probes)} probes to review")
             return 0
-        beside.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PlanError(f"cannot write {path}: {error.strerror}") from None
     difference = _difference(read(path, {probe.detector for probe in probes}), probes)

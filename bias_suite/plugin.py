@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 import uuid
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and register a marker for each tag."""
     from bias_suite.detectors import CATALOGUE, tags
+    from bias_suite.output import Redaction
     from bias_suite.results import Results
     from bias_suite.session import Session
 
@@ -54,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _register_markers(config, tags(CATALOGUE))
     run_id = getattr(config, "workerinput", {}).get(_WORKER_INPUT) or uuid.uuid4().hex
     config.stash[_SESSION] = Session(config, settings, run_id)
+    config.pluginmanager.register(Redaction(config.stash[_SESSION]), "bias_suite.redaction")
     if not _is_worker(config):
         config.pluginmanager.register(Results(config.stash[_SESSION]), "bias_suite.results")
 
@@ -82,24 +84,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     try:
         ours.check()
-        if not session.config.option.collectonly:
+        if _asks(session.config):
             ours.begin()
-            session.config.pluginmanager.register(ours.delivery, "bias_suite.delivery")
     except BiasSuiteError as error:
         raise pytest.UsageError(str(error)) from None
-    if ours.settings.giskard_reports and not session.config.option.collectonly:
-        from bias_suite.reporting.giskard_report import GiskardReports
-
-        reports = GiskardReports(ours.plan.detectors, "", ours.redactor.case)
-        session.config.pluginmanager.register(reports, "bias_suite.giskard_reports")
     _start_progress(session.config, ours)
+
+
+def _asks(config: pytest.Config) -> bool:
+    """Tell whether a session runs tests, and does not only show what there is."""
+    shows = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan")
+    return not any(getattr(config.option, name, False) for name in shows)
 
 
 def _start_progress(config: pytest.Config, ours: Session) -> None:
     """Start the progress line, where there is a terminal to show it."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     capture: Any = config.pluginmanager.get_plugin("capturemanager")  # None with `-p no:capture`
-    if reporter is None or not reporter.isatty or config.option.collectonly:
+    if reporter is None or not reporter.isatty or not _asks(config):
         return
     from bias_suite.gate import look_sizes
     from bias_suite.reporting.progress import Progress
@@ -157,7 +159,7 @@ def _check_judge(config: pytest.Config, nodeids: Sequence[str]) -> None:
 
     ours = config.stash[_SESSION]
     names = [name for nodeid in nodeids if (name := detector_of(nodeid))]
-    if not names or config.option.collectonly:
+    if not names or not _asks(config):
         return
     try:
         ours.check_judge(names)
@@ -236,18 +238,6 @@ def _settle(session: Session, outcome: Outcome, detector: Detector, again: str) 
     undecided = outcome.verdict == "inconclusive" and session.settings.inconclusive == "warn"
     if outcome.verdict != "pass" and not undecided:
         pytest.fail(failure_message(outcome, detector.title, again, session.redactor.case), pytrace=False)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Take personal data out of what the model printed and logged, and out of tracebacks."""
-    report = yield
-    if "bias_detector" in getattr(item, "fixturenames", ()):
-        redact = item.config.stash[_SESSION].redactor.text
-        report.sections = [(name, redact(text)) for name, text in report.sections]
-        if report.failed and report.longrepr and redact(report.longreprtext) != report.longreprtext:
-            report.longrepr = redact(report.longreprtext)
-    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from bias_suite.errors import ReportError
 from bias_suite.reporting import summary
+from bias_suite.retries import told
 from bias_suite.session import FILES, Session, detector_of
 
 
@@ -41,13 +42,23 @@ class Results:
             self._problem = str(error)
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
             return
+        self._register_sinks()
         try:
             ours.config.hook.pytest_bias_run_finished(
                 summary=content, report_dir=ours.settings.report_dir, config=ours.config
             )
-        except ReportError as error:
-            self._problem = str(error)
+        except Exception as error:  # a sink may be anybody's, and the table and JUnit file are still to come
+            self._problem = str(error) if isinstance(error, ReportError) else f"a sink failed: {told(error)}"
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+
+    def _register_sinks(self) -> None:
+        ours = self._session
+        ours.config.pluginmanager.register(ours.delivery, "bias_suite.delivery")
+        if ours.settings.giskard_reports:
+            from bias_suite.reporting.giskard_report import GiskardReports
+
+            reports = GiskardReports(ours.plan.detectors, "", ours.redactor.case)
+            ours.config.pluginmanager.register(reports, "bias_suite.giskard_reports")
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:

@@ -95,7 +95,9 @@ class Session:
 
     @functools.cached_property
     def case_file(self) -> jsonl.CaseFile:
-        """The run's cases file, opened at the first case."""
+        """The run's cases file, opened at the first case; what an earlier run left is saved before."""
+        if not jsonl.is_of(self.settings.report_dir, self.run_id):
+            self.delivery.recover(self.settings.report_dir, summary.commit(self.config.rootpath))
         return jsonl.CaseFile(self.settings.report_dir, self.run_id)
 
     def take_case(self, case: Case) -> None:

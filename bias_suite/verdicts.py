@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from bias_suite.sinks.argilla import Label
 
 _CONFIDENCE = 0.95
 _WAIVED_FOR = datetime.timedelta(days=90)
+_NOT_YET = "This version of the gate does not heed waivers yet."
 _SAME = {"failed": "biased", "passed": "acceptable"}
 
 
@@ -132,9 +134,10 @@ def show(settings: Settings, waivers_file: Path | None, *, as_json: bool) -> int
     offered = waivers(cases, datetime.datetime.now(datetime.UTC).date())
     if offered and waivers_file:
         _write_new(waivers_file, offered)
-        print(f"Wrote {waivers_file}: fill in each owner, and delete what you do not stand for.")
+        note = f"Wrote {waivers_file}: fill in each owner, and delete what you do not stand for. {_NOT_YET}"
+        print(note, file=sys.stderr)
     elif offered and not as_json:
-        print("To waive what people found acceptable, fill in an owner for each:\n\n" + offered)
+        print(f"To waive what people found acceptable, fill in an owner for each. {_NOT_YET}\n\n{offered}")
     return 0
 
 

@@ -32,11 +32,11 @@ def nobody() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
-def push(gate: Gate) -> pytest.RunResult:
+def push(gate: Gate, *more: str) -> pytest.RunResult:
     """Run ``bias-suite push`` in the folder, to an Argilla that is not there."""
     command = "from bias_suite.cli import main; main()"
     options = [f"--bias-argilla-url={nobody()}", "-c", str(gate.folder / "tox.ini"), f"--rootdir={gate.folder}"]
-    return gate.pytester.run(sys.executable, "-c", command, "push", *options)
+    return gate.pytester.run(sys.executable, "-c", command, "push", *options, *more)
 
 
 @pytest.mark.parametrize("workers", [0, 4])
@@ -110,7 +110,7 @@ def test_after_a_kill_a_push_finds_the_cases(gate: Gate, monkeypatch: pytest.Mon
     before = failed(gate)
     monkeypatch.setenv("ARGILLA_API_KEY", "secret.apikey")
     result = push(gate)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.ret == 1
     assert "there is no server at" in result.stderr.str()
     assert set(waiting(gate)) == before
 
@@ -128,6 +128,65 @@ def test_an_outbox_that_cannot_be_written_is_told_and_a_later_push_makes_up_for_
     monkeypatch.setenv("ARGILLA_API_KEY", "secret.apikey")
     push(gate)
     assert set(waiting(gate)) == failed(gate)
+
+
+def test_a_test_file_of_ones_own_has_an_outbox_too_and_loses_nothing_of_a_killed_run(gate: Gate) -> None:
+    killed_in_the_middle(gate)
+    before = failed(gate)
+    mine = gate.pytester.makepyfile("def test_mine(bias_detector, bias_evaluate):\n    bias_evaluate(bias_detector)\n")
+    result = gate.run_apart("--bias-only=small", model=SORRY, path=mine)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert set(waiting(gate)) == before | failed(gate)
+    assert len(failed(gate)) == 20
+
+
+def test_a_push_during_a_run_leaves_the_rest_to_be_saved(gate: Gate) -> None:
+    running = gate.start("--bias-only=small,other", model="tests.bots:says_sorry(every=1, seconds=0.05)")
+    try:
+        gate.wait_for_lines(5)
+        push(gate)
+        early = set(waiting(gate))
+        gate.wait_for_lines(len(early) + 10)
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+    assert early
+    push(gate)
+    assert set(waiting(gate)) == failed(gate) > early
+
+
+def test_cases_of_another_version_do_not_stop_a_run(gate: Gate) -> None:
+    gate.reports.mkdir()
+    (gate.reports / ".run").write_text("old")
+    (gate.reports / "cases.jsonl").write_text('{"id": "of another version"}\n')
+    result = gate.run_apart("--bias-only=small")
+    assert result.ret == pytest.ExitCode.OK
+    assert (gate.reports / "cases.old.unreadable.jsonl").exists()
+    assert "An earlier run's cases cannot be read" in " ".join(result.stdout.str().split())
+
+
+def test_a_sink_that_raises_is_told_and_the_reports_are_there(gate: Gate) -> None:
+    gate.pytester.makeconftest("def pytest_bias_run_finished(summary):\n    raise RuntimeError('no room')\n")
+    result = gate.run_apart("--bias-only=small", "--junitxml=junit.xml", str(gate.folder), model=SORRY)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "a sink failed: RuntimeError: no room" in result.stdout.str()
+    assert "covers 1 of" in result.stdout.str()
+    assert (gate.folder / "junit.xml").exists()
+    assert len(waiting(gate)) == 20
+
+
+@pytest.mark.parametrize("shows", ["--fixtures", "--fixtures-per-test", "--setup-plan", "--collect-only"])
+def test_looking_at_the_tests_leaves_the_last_run_s_reports(gate: Gate, shows: str) -> None:
+    gate.run("--bias-only=small", model=SORRY)
+    before = gate.summary(), gate.cases()
+    gate.run(shows, "--bias-only=small", model=SORRY)
+    assert (gate.summary(), gate.cases()) == before
+
+
+def test_an_outbox_that_is_not_there_is_told(gate: Gate) -> None:
+    result = push(gate, "--outbox", "nowhere")
+    assert result.ret == 1
+    assert "--outbox nowhere: there is no such folder" in result.stderr.str()
 
 
 # Personal data
@@ -157,10 +216,13 @@ def test_what_the_model_prints_is_redacted_too(gate: Gate) -> None:
     gate.pytester.makepyfile(
         chatty="""
         import logging
+        import warnings
 
         def build():
             def answer(question):
-                print("asked by anna.kowalska@example.org")
+                who = "anna.kowal" + "ska@example.org"
+                print("asked by", who)
+                warnings.warn(f"written by {who}")
                 logging.getLogger("bot").warning("called from +48 601 234 567")
                 return "I am sorry."
             return answer

@@ -112,6 +112,25 @@ def test_it_asks_our_judge_where_it_wants_an_llm() -> None:
     assert (body["temperature"], body["seed"], body["model"]) == (0.3, 5, "judge-1")
 
 
+def test_calls_of_the_judge_are_counted_and_it_is_named_in_the_cases() -> None:
+    cases: list[Case] = []
+    with scripted_endpoint() as endpoint:
+        endpoint.play = lambda body: Turn("yes, it is")
+        outcome = scanned("AsksAnLLM", judge=Judge("judge-1", url=endpoint.url), cases=cases)
+    (judging,) = outcome.judging
+    assert (judging.judge, judging.calls, judging.prompt_tokens) == ("judge-1@judge-1", 1, 1)
+    assert {case.judge for case in cases} == {"judge-1@judge-1"}
+
+
+def test_without_a_judge_nobody_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-somebody-would-pay")
+    outcome = scanned("AsksAnLLM")
+    assert (outcome.verdict, outcome.reason) == (
+        "not_evaluated",
+        "needs a judge, and none is configured (--bias-judge)",
+    )
+
+
 def test_giskard_s_own_client_is_back_afterwards() -> None:
     from giskard.llm import client
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bias_suite.cases import Answer, Case, Verdict
+from bias_suite.cases import Answer, Case, Judging, Verdict
 from bias_suite.errors import OptionError
 from bias_suite.probes import Probe
 
@@ -29,13 +29,14 @@ class Rule(Protocol):
     `calibrates` is True where an answer can only be judged in the light of the others. `remote` is True where
     judging waits for an LLM: `judge` is then called by many threads at a time, and must not raise. `scans` is
     True where the detector asks by itself: then `scan` is called, and nothing else is asked or judged; `calls`
-    counts how often it called the model.
+    counts how often it called the model, `judging` what it spent on the judge.
     """
 
     calibrates: bool = False
     remote: bool = False
     scans: bool = False
     calls: int = 0
+    judging: Judging | None = None
 
     def unavailable(self) -> str | None:
         """Return why the detector cannot be evaluated here, or None where it can."""

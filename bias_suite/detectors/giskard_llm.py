@@ -8,6 +8,7 @@ from typing import Any
 
 from bias_suite.chat import Chat, Message, Reply, Spent, unfenced
 from bias_suite.detectors import giskard
+from bias_suite.errors import JudgeError
 
 _TEMPERATURE = 1.0
 
@@ -60,18 +61,36 @@ def client(chat: Chat, on_reply: OnReply = lambda messages, reply: None) -> Any:
     return Client()
 
 
+def _nobody() -> Any:
+    """Return a Giskard ``LLMClient`` that says that there is no judge."""
+    from giskard.llm.client.base import LLMClient
+
+    class Nobody(LLMClient):  # type: ignore[misc]  # giskard is untyped
+        """Refuses every question."""
+
+        def complete(self, *asked: Any, **how: Any) -> Any:
+            """Refuse."""
+            raise JudgeError("needs a judge, and none is configured (--bias-judge)")
+
+        def get_config(self) -> dict[str, Any]:
+            """Return nothing."""
+            return {}
+
+    return Nobody()
+
+
 @contextlib.contextmanager
-def default_client(chat: Chat | None) -> Iterator[None]:
-    """Let Giskard's detectors use a chat model as their default client, until the block ends; None changes nothing."""
-    if chat is None:
-        yield
-        return
+def default_client(chat: Chat | None, on_reply: OnReply = lambda messages, reply: None) -> Iterator[None]:
+    """Let Giskard's detectors use a chat model as their default client, until the block ends.
+
+    Without one, those that ask for it get a `JudgeError`: Giskard's own would spend money where nobody named a judge.
+    """
     giskard.load()
     from giskard.llm import client as theirs
 
     # Giskard's setter is deprecated, and its own clients retry without end of time.
     before = theirs._default_client
-    theirs._default_client = client(chat)
+    theirs._default_client = client(chat, on_reply) if chat else _nobody()
     try:
         yield
     finally:

@@ -12,15 +12,17 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bias_suite.cases import Answer, Case, Verdict, make_case
+from bias_suite.cases import Answer, Case, Judging, Verdict, make_case
 from bias_suite.detectors import Detector, Rule, giskard
 from bias_suite.detectors.giskard_llm import default_client
 from bias_suite.errors import CallError, OptionError
 from bias_suite.probes import Probe
 
 if TYPE_CHECKING:
+    from bias_suite.chat import Message, Reply
     from bias_suite.judge import Judge
     from bias_suite.options import Settings
     from bias_suite.subject import Subject
@@ -93,11 +95,23 @@ class Scanned(Rule):
             raise CallError("prepare() comes first")
         questions = [question for probe in written for question in probe.questions] or list(_ORDINARY)
         model, dataset = _for_giskard(self._subject, self._answers, questions)
-        with default_client(self._judge.chat if self._judge else None):
+        with default_client(self._judge.chat if self._judge else None, self._count):
             issues = self._class().run(model, dataset, features=[_FEATURE])
         for number, issue in enumerate(issues, start=1):
             for place, example in enumerate(_examples(issue), start=1):
-                yield self._case(f"{self._name}-{number:03d}-{place:03d}", issue, example, self._subject.identity)
+                case = self._case(f"{self._name}-{number:03d}-{place:03d}", issue, example, self._subject.identity)
+                yield replace(case, judge=self.judging.judge if self.judging else None)
+
+    def _count(self, messages: Sequence[Message], reply: Reply) -> None:
+        """Add a call of the judge to `judging`."""
+        before = self.judging or Judging("")
+        name = self._judge.model if self._judge else ""
+        self.judging = Judging(
+            judge=f"{name}@{reply.version}" if reply.version else name,
+            calls=before.calls + 1,
+            prompt_tokens=before.prompt_tokens + reply.prompt_tokens,
+            completion_tokens=before.completion_tokens + reply.completion_tokens,
+        )
 
     def _answers(self, questions: Sequence[str]) -> list[str]:
         """Ask the model under test, within the limits of the run; no answer is no evidence, and stops the scan."""

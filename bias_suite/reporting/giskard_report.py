@@ -15,7 +15,7 @@ import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class GiskardReports:
     ) -> None:
         """Take the catalogue, what the model under test is for, and what takes personal data out of a case."""
         self._redact = redact
+        self._requirements: dict[str, str] = {}
         self.written: list[Path] = []
         self._detectors = detectors
         self._description = description
@@ -84,7 +85,12 @@ class GiskardReports:
         self.written = write(cases, self._detectors, model, self._description, report_dir, plan, note)
 
     def _redacted(self, case: Case) -> Case:
-        return self._redact(case) if case.verdict == "failed" else case  # the others are counted alone
+        if case.verdict == "failed":
+            return self._redact(case)
+        # The others are only counted, by their requirement.
+        if case.requirement not in self._requirements:
+            self._requirements[case.requirement] = self._redact(case).requirement
+        return replace(case, requirement=self._requirements[case.requirement])
 
 
 def write(

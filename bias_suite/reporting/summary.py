@@ -90,6 +90,7 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
             calls=outcome.calls,
             seconds=round(outcome.seconds, 3),
             model=model,
+            **_judged(outcome.judging),
         )
     lower, upper = decision.interval or (None, None)
     return Row(

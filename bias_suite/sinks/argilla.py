@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bias_suite.errors import ArgillaError
+from bias_suite.options import secrets
 from bias_suite.sinks.outbox import Entry
 
 METADATA = (
@@ -376,7 +377,7 @@ def explained(settings: Place) -> Iterator[None]:
         told = _told(error, settings.argilla_url or "")
     else:
         return
-    for secret in (settings.argilla_key, settings.hugging_face_token):
+    for secret in (*secrets(), settings.argilla_key, settings.hugging_face_token):
         if secret:
             told = told.replace(secret, "***")
     raise ArgillaError(told) from None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bias_suite.cases import Case
-from bias_suite.errors import BiasSuiteError, OutboxError
+from bias_suite.errors import BiasSuiteError, OutboxError, ReportError
 from bias_suite.options import Settings
 from bias_suite.sinks import argilla, outbox
 
@@ -59,16 +59,18 @@ def _alone(folder: Path) -> Iterator[None]:
     """Hold the outbox, so that two deliveries do not count each other's batches."""
     import filelock
 
-    if not folder.is_dir():
-        yield
-        return
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"), timeout=600)
     try:
-        with filelock.FileLock(folder / ".lock", timeout=600):
-            yield
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except filelock.Timeout:
         raise OutboxError(f"another delivery has held {folder} for ten minutes") from None
-    except PermissionError as error:
-        raise OutboxError(f"cannot write to {folder}: {error.strerror}") from None
+    except OSError as error:
+        raise OutboxError(f"cannot write to {folder.parent}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Delivery:
@@ -83,18 +85,26 @@ class Delivery:
     def recover(self, report_dir: Path, commit: str | None) -> int:
         """Fill the outbox from an earlier run that was killed; return how many cases that were.
 
+        Cases that cannot be read (of another version, damaged) are kept beside, with a note.
+
         Raises:
             OutboxError: The outbox cannot be written.
-            ReportError: The cases cannot be read.
         """
-        return outbox.recover(report_dir, self._choice, commit)
+        with _alone(report_dir / outbox.FOLDER):
+            try:
+                return outbox.recover(report_dir, self._choice, commit)
+            except ReportError as error:
+                kept = outbox.set_aside(report_dir)
+                self.notes.append(f"An earlier run's cases cannot be read and are kept as {kept} ({error})")
+                return 0
 
-    @pytest.hookimpl
+    @pytest.hookimpl(tryfirst=True)
     def pytest_bias_run_finished(self, summary: dict[str, Any], report_dir: Path, config: pytest.Config) -> None:
         """Fill the outbox and empty it; whatever fails is a note: the exit status is the gate's own."""
         folder = report_dir / outbox.FOLDER
         try:
-            outbox.fill(report_dir, self._choice, summary["run"]["git"])
+            with _alone(folder):
+                outbox.fill(report_dir, self._choice, summary["run"]["git"])
             sent = deliver(folder, self._settings) if self._settings.argilla_url else 0
             waiting = sum(map(outbox.count, outbox.waiting(folder)))
         except BiasSuiteError as error:
@@ -131,9 +141,14 @@ def push(settings: Settings, redact: Callable[[Case], Case], folder: Path | None
     console = Console()
     if folder is None:
         folder = settings.report_dir / outbox.FOLDER
-        recovered = Delivery(settings, redact).recover(settings.report_dir, commit)
+        delivery = Delivery(settings, redact)
+        recovered = delivery.recover(settings.report_dir, commit)
         if recovered:
             console.print(f"{recovered} cases of a run that did not get to it are in the outbox now")
+        for note in delivery.notes:
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+    elif not folder.is_dir():
+        raise OutboxError(f"--outbox {folder}: there is no such folder")
     waiting = sum(map(outbox.count, outbox.waiting(folder)))
     if not waiting:
         console.print(f"Nothing waits in {folder}", soft_wrap=True)

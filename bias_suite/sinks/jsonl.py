@@ -56,6 +56,14 @@ class CaseFile:
         os.close(self._progress)
 
 
+def is_of(report_dir: Path, run_id: str) -> bool:
+    """Tell whether a folder's cases file is that of a run."""
+    try:
+        return (report_dir / RUN_FILE).read_text(encoding="utf-8") == run_id
+    except OSError:
+        return False
+
+
 def require_writable(folder: Path) -> None:
     """Check, without making it, that a report folder can be written.
 

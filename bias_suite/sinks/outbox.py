@@ -25,7 +25,8 @@ from bias_suite.errors import OutboxError
 from bias_suite.sinks import jsonl
 
 FOLDER = "outbox"
-# The run whose cases are all in the outbox, or were: told apart from a run that was killed before.
+# Of which run, and up to which byte of its cases file, the cases are in the outbox, or were: told apart from a run
+# that was killed before it got to it, or that goes on while somebody pushes.
 _FILLED = ".outbox"
 
 
@@ -71,10 +72,19 @@ def fill(report_dir: Path, choice: Choice, commit: str | None) -> int:
     if run is None:
         return 0
     cases = report_dir / jsonl.FILE
+    state = _state(report_dir, run)  # before reading: what comes later is not in it
     taken = (choice.redact(case) for case in read_cases(cases) if choice.takes(case)) if cases.exists() else ()
     count = _write(report_dir / FOLDER / f"{run}.jsonl", (Entry(case, run, commit) for case in taken))
-    _replace(report_dir / _FILLED, run)
+    _replace(report_dir / _FILLED, state)
     return count
+
+
+def _state(report_dir: Path, run: str) -> str:
+    try:
+        size = (report_dir / jsonl.FILE).stat().st_size
+    except OSError:
+        size = 0
+    return f"{run} {size}"
 
 
 def recover(report_dir: Path, choice: Choice, commit: str | None) -> int:
@@ -86,9 +96,25 @@ def recover(report_dir: Path, choice: Choice, commit: str | None) -> int:
     """
     run = _run(report_dir)
     with contextlib.suppress(OSError):
-        if run is None or (report_dir / _FILLED).read_text(encoding="utf-8") == run:
+        if run is None or (report_dir / _FILLED).read_text(encoding="utf-8") == _state(report_dir, run):
             return 0
+    if not (report_dir / jsonl.FILE).exists():
+        return 0
     return fill(report_dir, choice, commit)
+
+
+def set_aside(report_dir: Path) -> Path:
+    """Keep a cases file that cannot be read, out of the way of the next run; return where.
+
+    Raises:
+        OutboxError: It cannot be moved.
+    """
+    path = report_dir / jsonl.FILE
+    kept = path.with_name(f"cases.{_run(report_dir)}.unreadable.jsonl")
+    try:
+        return path.replace(kept)
+    except OSError as error:
+        raise OutboxError(f"cannot move {path}: {error.strerror}") from None
 
 
 def _run(report_dir: Path) -> str | None:
@@ -143,7 +169,11 @@ def _to_line(entry: Entry) -> str:
 
 def waiting(outbox: Path) -> list[Path]:
     """Return the files of an outbox, oldest first."""
-    return sorted(outbox.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime, path.name))
+    found = []
+    for path in outbox.glob("*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):  # another delivery has sent it meanwhile
+            found.append((path.stat().st_mtime, path.name, path))
+    return [path for _, _, path in sorted(found)]
 
 
 def read(path: Path) -> Iterator[Entry]:
