@@ -57,7 +57,16 @@ class PlanError(BiasSuiteError):
 
 
 class ArgillaError(BiasSuiteError):
-    """Argilla cannot be reached, refuses the key, or refuses what it is sent."""
+    """Argilla cannot be reached, refuses the key, or refuses what it is sent.
+
+    Attributes:
+        passing: Whether the server failed in a way that may pass by itself.
+    """
+
+    def __init__(self, text: str, *, passing: bool = False) -> None:
+        """Take the message."""
+        super().__init__(text)
+        self.passing = passing
 
 
 class OutboxError(BiasSuiteError):

@@ -12,10 +12,11 @@ import re
 import time
 import urllib.parse
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bias_suite import retries
 from bias_suite.errors import ArgillaError
 from bias_suite.options import secrets
 from bias_suite.sinks.outbox import Entry
@@ -28,6 +29,8 @@ INSTRUCTION, RESPONSE, VERDICT = "new-instruction", "new-response", "verdict"
 _TIMEOUT = 30
 _RETRIES = 2
 _PAGE = 200
+# Between attempts to send a batch that the server failed on.
+_PAUSES = (0.5, 1.0, 2.0)
 # Another job that makes the same dataset right now leaves it unfinished for a moment.
 _PATIENCE = 20.0
 
@@ -168,12 +171,30 @@ def dataset(client: Any, settings: Place, *, create: bool = True) -> Any:
         return _with_our_settings(found, client, workspace, settings)
 
 
+def _patiently(call: Callable[[], Any]) -> Any:
+    """Return what a call returns; try again what may pass: a server that stumbled also cuts its connections."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return call()
+        except Exception as error:  # the SDK's, or its HTTP client's
+            pause = retries.pause(error, attempt)
+            if pause is None or attempt > len(_PAUSES):
+                raise
+            time.sleep(pause)
+
+
 def _made_workspace(client: Any, settings: Place) -> Any:
     argilla = _sdk()
     try:
         return argilla.Workspace(name=settings.argilla_workspace, client=client).create()
-    except argilla._exceptions.ConflictError:  # another job was faster
-        return client.workspaces(settings.argilla_workspace)
+    except (argilla._exceptions.ConflictError, argilla._exceptions.InternalServerError):
+        # Another job was faster: the server says so, or stumbles where both come at one moment.
+        found = _patiently(lambda: client.workspaces(settings.argilla_workspace))
+        if found is None:
+            raise
+        return found
     except argilla._exceptions.ForbiddenError:
         raise ArgillaError(
             f"there is no workspace {settings.argilla_workspace!r} at {settings.argilla_url} that this key may use, "
@@ -187,8 +208,11 @@ def _made_dataset(client: Any, workspace: Any, settings: Place) -> Any:
     made = argilla.Dataset(name=name, workspace=workspace, settings=_settings(settings), client=client)
     try:
         return made.create()
-    except argilla._exceptions.ConflictError:  # another job was faster
-        return client.datasets(name, workspace=workspace)
+    except (argilla._exceptions.ConflictError, argilla._exceptions.InternalServerError):  # as above
+        found = _patiently(lambda: client.datasets(name, workspace=workspace))
+        if found is None:
+            raise
+        return found
     except argilla._exceptions.ForbiddenError:
         raise ArgillaError(
             f"there is no dataset {name!r} in workspace {settings.argilla_workspace!r}, and this key may not make one: "
@@ -263,11 +287,21 @@ def send(found: Any, entries: Sequence[Entry], settings: Place) -> None:
     Raises:
         ArgillaError: They did not get there.
     """
-    if entries:
-        with explained(settings), _without_bar():
-            # Two of one id in a batch are refused: the later one counts.
-            records = {entry.case.id: _record(entry) for entry in entries}
-            found.records.log(list(records.values()), batch_size=len(records))
+    if not entries:
+        return
+    # Two of one id in a batch are refused: the later one counts.
+    latest = {entry.case.id: entry for entry in entries}
+    for pause in (*_PAUSES, None):
+        try:
+            with explained(settings), _without_bar():
+                records = [_record(entry) for entry in latest.values()]
+                found.records.log(records, batch_size=len(records))
+            return
+        except ArgillaError as error:
+            # Two jobs that add the same record at one moment make a server stumble; sending again does no harm.
+            if pause is None or not error.passing:
+                raise
+            time.sleep(pause)
 
 
 def _record(entry: Entry) -> Any:
@@ -374,13 +408,13 @@ def explained(settings: Place) -> Iterator[None]:
     except ArgillaError:
         raise
     except Exception as error:  # the SDK lets its HTTP client's errors, and errors of its own slips, through
-        told = _told(error, settings.argilla_url or "")
+        told, passing = _told(error, settings.argilla_url or "")
     else:
         return
     for secret in (*secrets(), settings.argilla_key, settings.hugging_face_token):
         if secret:
             told = told.replace(secret, "***")
-    raise ArgillaError(told) from None
+    raise ArgillaError(told, passing=passing) from None
 
 
 _SAID = {
@@ -411,12 +445,13 @@ _BY_NAME = {
 }
 
 
-def _told(error: BaseException, url: str) -> str:
+def _told(error: BaseException, url: str) -> tuple[str, bool]:
+    """Return what went wrong, in one line, and whether that may pass by itself."""
     name, text = type(error).__name__, " ".join(str(error).split())[:400]
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     kind = _BY_NAME.get(name) or ("failed" if isinstance(status, int) and status >= 500 else "other")
     where = urllib.parse.urlsplit(url)._replace(query="", fragment="").geturl()
-    return _SAID[kind].format(where=where, text=text, status=status, name=name)
+    return _SAID[kind].format(where=where, text=text, status=status, name=name), kind in ("failed", "broken")
 
 
 @contextlib.contextmanager
