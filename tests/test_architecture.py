@@ -26,6 +26,7 @@ PURE = (
     "bias_suite.detectors",
     "bias_suite.errors",
     "bias_suite.gate",
+    "bias_suite.personal_data",
     "bias_suite.power",
     "bias_suite.probes",
     "bias_suite.redaction",
