@@ -309,7 +309,8 @@ def normalised(text: str) -> str:
     """Return what two duplicates have in common: letters and digits, with case, accents and signs folded."""
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     # Vowel signs of Indian scripts, say, are marks as well, and tell words apart.
-    return "".join(c for c in plain if c.isalnum() or (unicodedata.category(c)[0] == "M" and not _ACCENT.match(c)))
+    kept = [c for c in plain if c.isalnum() or (unicodedata.category(c)[0] == "M" and not _ACCENT.match(c))]
+    return "".join(kept) if any(c.isalnum() for c in kept) else ""
 
 
 _ACCENT = re.compile("[\u0300-\u036f\u064b-\u0652\u0670]")
