@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 
+import hypothesis
 import pytest
 
 from tests.gate_runs import Gate
+
+
+# The same examples each time: a failure here is one of the change, not of the day. HYPOTHESIS_PROFILE=default searches.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
