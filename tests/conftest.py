@@ -11,7 +11,6 @@ import pytest
 
 from tests.gate_runs import Gate
 
-
 # The same examples each time: a failure here is one of the change, not of the day. HYPOTHESIS_PROFILE=default searches.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
