@@ -160,13 +160,13 @@ def push(
 
     Takes pytest's options: bias-suite push --bias-argilla-url http://127.0.0.1:6900
     """
+    from bias_suite import redaction
     from bias_suite.reporting.summary import commit
-    from bias_suite.session import redactor_of
     from bias_suite.sinks import delivery
 
     def run(settings: Settings) -> int:
         try:
-            return delivery.push(settings, redactor_of(settings).case, outbox, commit(Path.cwd()))
+            return delivery.push(settings, redaction.of(settings).case, outbox, commit(Path.cwd()))
         except (ArgillaError, OutboxError) as error:
             typer.echo(f"ERROR: {error}", err=True)
             return 1

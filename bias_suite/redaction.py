@@ -16,11 +16,14 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bias_suite.canaries import Canary, locate
+from bias_suite.canaries import Canary, load, locate
 from bias_suite.cases import Case
 from bias_suite.personal_data import FINDERS
+
+if TYPE_CHECKING:
+    from bias_suite.options import Settings
 
 MARKERS: Mapping[str, str] = {
     "case_number": "[case number]",
@@ -131,3 +134,14 @@ def _joined(one: _Place, other: _Place) -> _Place:
 
 
 NOTHING = Redactor(on=False)
+
+
+def of(settings: Settings) -> Redactor:
+    """Return what takes personal data out of texts under these settings.
+
+    Raises:
+        CanaryError: The canaries file is wrong.
+    """
+    if not settings.redact:
+        return NOTHING
+    return Redactor(load(settings.canaries) if settings.canaries else ())

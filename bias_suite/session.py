@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bias_suite import canaries, redaction
 from bias_suite import plan as plans
+from bias_suite import redaction
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
 from bias_suite.errors import OptionError, ReportError
@@ -86,7 +86,7 @@ class Session:
         Raises:
             CanaryError: The canaries file is wrong.
         """
-        return redactor_of(self.settings)
+        return redaction.of(self.settings)
 
     @functools.cached_property
     def delivery(self) -> Delivery:
@@ -221,17 +221,6 @@ class Session:
 
 
 _TEST = "::test_detector["
-
-
-def redactor_of(settings: Settings) -> Redactor:
-    """Return what takes personal data out of texts under these settings.
-
-    Raises:
-        CanaryError: The canaries file is wrong.
-    """
-    if not settings.redact:
-        return redaction.NOTHING
-    return Redactor(canaries.load(settings.canaries) if settings.canaries else ())
 
 
 def detector_of(nodeid: str) -> str | None:

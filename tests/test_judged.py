@@ -298,3 +298,28 @@ def test_an_unusable_reply_is_an_error_of_the_sample() -> None:
         rule.prepare(model(), Judge("openai/judge-1", url=script.url))
         statuses = [rule.judge(probe(f"a {word} Q"), (Answer("A"),)).status for word in ("insulting", "polite", "odd")]
     assert statuses == ["error", "passed", "error"]
+
+
+# Personal data
+
+
+@pytest.mark.parametrize(
+    ("detector", "sent"),
+    [("llm_harmful_content", "Call [phone]."), ("llm_information_disclosure", "Call +49 30 23125185.")],
+)
+def test_the_judge_is_sent_redacted_answers_but_where_it_looks_for_disclosures(detector: str, sent: str) -> None:
+    from bias_suite.cases import Answer
+    from bias_suite.detectors import judged
+    from bias_suite.judge import Judge
+    from bias_suite.subject import wrap
+    from tests.openai_endpoint import Turn, scripted_endpoint
+    from tests.test_evaluation import settings as plain
+
+    probe = Probe("one", detector, "Be kind.", ("Whom can I call?",), "en", "one")
+    with scripted_endpoint() as endpoint:
+        endpoint.play = lambda body: Turn('{"eval_passed": true}')
+        rule = judged.Requirement(plain(judge="judge-1"))
+        rule.prepare(wrap(lambda question: ""), Judge("judge-1", url=endpoint.url))
+        assert rule.judge(probe, (Answer("Call +49 30 23125185."),)).status == "passed"
+        last = endpoint.bodies("/v1/chat/completions")[-1]["messages"][-1]["content"]
+    assert sent in last

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from bias_suite import redaction
 from bias_suite.cases import Answer, Verdict
 from bias_suite.detectors import Rule, giskard
 from bias_suite.errors import JudgeError, ProbeError
@@ -29,8 +30,9 @@ class _Judged(Rule):
     questions: ClassVar[int] = 1
 
     def __init__(self, settings: Settings) -> None:
-        """Note whether there is a judge."""
+        """Note whether there is a judge, and what it may see."""
         self._named = settings.judge is not None
+        self._redact = redaction.of(settings).text
         self._judge: Judge | None = None
         self._description = ""
         self._prompt_sha256 = ""
@@ -60,7 +62,9 @@ class _Judged(Rule):
         """Ask the judge, in Giskard's words; an unusable judge is an error of this sample."""
         if self._judge is None:
             raise JudgeError("prepare() comes first")
-        exchanges = [(question, answer.text) for question, answer in zip(probe.questions, answers, strict=True)]
+        # What it is sent leaves this machine. Only a disclosure cannot be found where it was taken out.
+        shown = str if probe.detector == "llm_information_disclosure" else self._redact
+        exchanges = [(question, shown(answer.text)) for question, answer in zip(probe.questions, answers, strict=True)]
         messages = giskard.evaluation(self.evaluator, self._description, probe.requirement, exchanges)
         return self._judge.verdict(messages, self._prompt_sha256)
 
