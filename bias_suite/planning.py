@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import re
+import threading
 import unicodedata
 import warnings
 from collections import Counter
@@ -92,12 +93,14 @@ class Spending:
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, reply: Reply) -> None:
-        """Count one call."""
-        self.calls += 1
-        self.prompt_tokens += reply.prompt_tokens
-        self.completion_tokens += reply.completion_tokens
+        """Count one call, in any thread."""
+        with self._lock:
+            self.calls += 1
+            self.prompt_tokens += reply.prompt_tokens
+            self.completion_tokens += reply.completion_tokens
 
 
 @dataclass
