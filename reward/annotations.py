@@ -12,13 +12,13 @@ answered, `new_…` what the person made of it. Only submitted answers are used;
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bias_suite import files
 from bias_suite.cases import encodable
 from bias_suite.sinks.argilla import INSTRUCTION, RESPONSE, VERDICT
 from reward.errors import AnnotationError
@@ -124,17 +124,8 @@ def write(path: Path, annotations: Iterable[Annotation]) -> None:
     Raises:
         AnnotationError: The file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    lines = (encodable(json.dumps(asdict(one), ensure_ascii=False)) + "\n" for one in annotations)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8", newline="\n", opener=_private) as file:
-            for one in annotations:
-                file.write(encodable(json.dumps(asdict(one), ensure_ascii=False)) + "\n")
-        temporary.replace(path)
+        files.write(path, lines, private=True)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise AnnotationError(f"cannot write {path}: {error.strerror}") from None
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -7,10 +7,8 @@ The web page is Giskard's template as it is: style and script are inside it, and
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
-import os
 import re
 import warnings
 from collections import Counter, defaultdict
@@ -21,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from bias_suite import files
 from bias_suite.cases import Case, read_cases
 from bias_suite.detectors import Detector, giskard
 from bias_suite.errors import ReportError
@@ -297,20 +296,8 @@ def _avid_lines(report: Any, findings: Sequence[_Finding], plan_sha256: str) -> 
 
 
 def _replace(path: Path, text: str) -> Path:
-    temporary = path.parent / f".{path.name}.{os.getpid()}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # As cases.jsonl: answers may hold personal data, so only their owner can read them.
-        with open(temporary, "w", encoding="utf-8", newline="\n", opener=_private) as file:
-            file.write(text)
-        temporary.replace(path)
+        files.write(path, text, private=True)
     except OSError as error:
         raise ReportError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return path
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)

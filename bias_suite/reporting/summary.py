@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bias_suite import files
 from bias_suite.cases import Judging, encodable
 from bias_suite.errors import ReportError
 from bias_suite.evaluation import Outcome
@@ -206,16 +205,10 @@ def write(content: Mapping[str, Any], report_dir: Path) -> Path:
     """
     path = report_dir / FILE
     text = encodable(json.dumps(content, indent=2, ensure_ascii=False)) + "\n"
-    temporary = report_dir / f".{FILE}.{os.getpid()}"
     try:
-        report_dir.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        files.write(path, text)
     except OSError as error:
         raise ReportError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return path
 
 

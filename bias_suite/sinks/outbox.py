@@ -14,12 +14,12 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bias_suite import files
 from bias_suite.cases import Case, encodable, read_cases
 from bias_suite.errors import OutboxError
 from bias_suite.sinks import jsonl
@@ -130,34 +130,24 @@ def _write(path: Path, entries: Iterable[Entry]) -> int:
     first = next(lines, None)
     if first is None:
         return 0
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     count = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal count
+        for line in itertools.chain([first], lines):
+            count += 1
+            yield line
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8", newline="\n", opener=_private) as file:
-            for line in itertools.chain([first], lines):
-                file.write(line)
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        files.write(path, counted(), private=True, sync=True)
     except OSError as error:
         raise OutboxError(f"cannot write {path}: {error.strerror}; the cases are in {jsonl.FILE}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return count
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        files.write(path, text)
     except OSError as error:
         raise OutboxError(f"cannot write {path}: {error.strerror}") from None
 
