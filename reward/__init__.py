@@ -1,1 +1,1 @@
-"""From people's corrections to a reward model: ``reward pull``, ``reward pairs``."""
+"""From people's corrections to a reward model, and from it to better answers: the command ``reward``."""

@@ -27,9 +27,11 @@ from reward.annotations import SUBMITTED, Annotation
 from reward.errors import PairError
 
 Prompt = Literal["shared", "tutorial"]
-PROMPT = "### Instruction: {instruction}\n"
-TEMPLATE = PROMPT + "### Response: {response}"
-MARKERS = ("### Instruction:", "### Response:")
+INSTRUCTION_MARKER = "### Instruction:"
+RESPONSE_MARKER = "### Response:"
+PROMPT = INSTRUCTION_MARKER + " {instruction}\n"
+TEMPLATE = PROMPT + RESPONSE_MARKER + " {response}"
+MARKERS = (INSTRUCTION_MARKER, RESPONSE_MARKER)
 LONGEST = 20_000
 """Characters of a response over which a pair is dropped: nobody typed that."""
 UNSOUND = (
@@ -110,6 +112,15 @@ def _unusable(one: Annotation, prompt: Prompt) -> str | None:
     if any(marker in text for marker in MARKERS for text in texts):
         return "template marker inside the text"
     return None
+
+
+def parts(text: str) -> tuple[str, str]:
+    """Return prompt and response of a text in the template; a text without the template is all response.
+
+    ``prompt + RESPONSE_MARKER + " " + response`` is the text again.
+    """
+    prompt, marker, response = text.partition(RESPONSE_MARKER)
+    return (prompt, response.removeprefix(" ")) if marker else ("", text)
 
 
 def normalised(text: str) -> str:
