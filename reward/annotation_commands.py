@@ -13,7 +13,7 @@ from bias_suite.sinks import argilla
 from reward import annotations as written
 from reward import pairs
 from reward.errors import AnnotationError
-from reward.telling import AsJson, tell
+from reward.telling import AsJson, progress, tell
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,11 @@ def pull(
         place = _Place(url, workspace, dataset, min_submitted, *keys)
         with argilla.connected(place) as client:
             there = argilla.dataset(client, place, create=False)
-            found = list(written.of_records(argilla.annotated(there, client, place)))
+            found = []
+            with progress() as note:
+                for one in written.of_records(argilla.annotated(there, client, place)):
+                    found.append(one)
+                    note("annotations", len(found), None)
     kept = written.submitted(found)
     written.write(out, kept)
     status = written.counts(found)
@@ -81,10 +85,13 @@ def make_pairs(
     as_json: AsJson = False,
 ) -> None:
     """Make preference pairs of annotations; what gives none is counted, by reason."""
-    found = written.read(source)
-    made = pairs.make(found, prompt)
-    pairs.write(out, made.pairs)
-    agree = pairs.agreement(found)
+    with progress() as note:
+        found = written.read(source)
+        note("annotations", 0, len(found))
+        made = pairs.make(found, prompt)
+        pairs.write(out, made.pairs)
+        agree = pairs.agreement(found)
+        note("annotations", len(found), len(found))
     lines = [f"{len(made.pairs)} pairs of {len(found)} annotations are in {out}"]
     lines += [f"dropped: {count} {reason}" for reason, count in made.dropped.items()]
     lines.append(_agreement(agree))

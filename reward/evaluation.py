@@ -9,23 +9,20 @@ confidence. What it may have learned instead of people's preference is named in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reward import model, statistics, style
-from reward.errors import PairError
+from reward import findings, model, statistics, style
+from reward.errors import PairError, RewardModelError
 from reward.model import FINE_TUNED, LOGISTIC, RewardModel
 from reward.pairs import RESPONSE_MARKER, Pair, parts
 from reward.statistics import Bin, Difference, Estimate
 
-LEAST_RECORDS = 10
-"""Held-out records below which nothing is shown to be better."""
-_TELLING = 0.5
-_INSTRUCTION_TELLS = 0.6
+_UNKNOWN = "UNKNOWN: the folder does not tell what the model has learned from: all records count as held out"
 
 Rewards = NDArray[np.float64]
 
@@ -36,6 +33,22 @@ class Scorer(Protocol):
     def score(self, texts: Sequence[str]) -> Rewards:
         """Return the reward of each text, shape (texts,)."""
         ...
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, the steps done, and all steps."""
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A model that tells how far it is, and is in memory only where `load` keeps it there."""
+
+    load: Callable[[], RewardModel]
+    name: str
+    progress: Progress
+
+    def score(self, texts: Sequence[str]) -> Rewards:
+        return self.load().score(texts, step=lambda done, steps: self.progress(self.name, done, steps))
 
 
 @dataclass(frozen=True)
@@ -80,8 +93,15 @@ class Evaluation:
     rewards: tuple[tuple[float, float, bool], ...]
 
 
-def evaluate(tested: RewardModel, pairs: Sequence[Pair]) -> Evaluation:
+def evaluate(
+    tested: RewardModel, pairs: Sequence[Pair], *, progress: Progress = lambda task, done, steps: None
+) -> Evaluation:
     """Evaluate a model and its baselines on the records that it has not learned from.
+
+    Args:
+        tested: The model.
+        pairs: Pairs, also of records that it has learned from: these are left out.
+        progress: Told which model scores, the texts done and all texts.
 
     Raises:
         PairError: It has learned from all of them.
@@ -96,10 +116,10 @@ def evaluate(tested: RewardModel, pairs: Sequence[Pair]) -> Evaluation:
     others: dict[str, Scorer] = {}
     if tested.training:
         other = LOGISTIC if tested.method == FINE_TUNED else FINE_TUNED
-        others[other] = model.load(tested.folder, other)
-        others["untrained"] = model.untrained(tested.training)
-    return examine(
-        tested,
+        others[other] = _Watched(lambda: model.load(tested.folder, other), other, progress)
+        others["untrained"] = _Watched(lambda: model.untrained(tested.training), "untrained", progress)
+    found = examine(
+        _Watched(lambda: tested, tested.method, progress),
         held,
         others=others,
         baselines=tested.training.get("baselines", {}),
@@ -107,6 +127,7 @@ def evaluate(tested: RewardModel, pairs: Sequence[Pair]) -> Evaluation:
         method=tested.method,
         left_out=len(pairs) - len(held),
     )
+    return found if tested.training else replace(found, warnings=(_UNKNOWN, *found.warnings))
 
 
 def examine(
@@ -134,40 +155,49 @@ def examine(
     told = baselines or {}
     records = [pair.record for pair in pairs]
     sides = _Sides.of(pairs)
-    margins = _margins(tested, sides)
-    known = _known(sides, told) | {title: _margins(scorer, sides) for title, scorer in (others or {}).items()}
+    differing = [pair for pair in pairs if parts(pair.chosen)[0] != parts(pair.rejected)[0]]
+    swapped = [_join(parts(pair.chosen)[0], parts(pair.rejected)[1]) for pair in differing]
+    given = [pair.chosen for pair in pairs], [pair.rejected for pair in pairs]
+    # Each text once, all in one call: equal texts then have equal rewards to the last digit, and count as ties.
+    reward = _Rewards.of(tested, [*sides.chosen, *sides.rejected, *given[0], *given[1], *swapped])
+    margins = reward(sides.chosen) - reward(sides.rejected)
+    known = _known(sides, told)
+    for title, scorer in (others or {}).items():
+        other = _Rewards.of(scorer, [*sides.chosen, *sides.rejected])
+        known[title] = other(sides.chosen) - other(sides.rejected)
     same = statistics.estimate(margins, records)
     accuracies = {title: statistics.estimate(found, records) for title, found in known.items()}
     advantages = {title: statistics.advantage(margins, found, records) for title, found in known.items()}
-    given = tested.score([pair.chosen for pair in pairs]) - tested.score([pair.rejected for pair in pairs])
     error, bins = statistics.calibration(margins)
     lengths = style.lengths(sides.chosen), style.lengths(sides.rejected)
-    correlation = statistics.correlation(margins, lengths[0] - lengths[1])
-    rewards = tested.score(sides.chosen), tested.score(sides.rejected)
+    instruction_only = None
+    if differing:
+        difference = reward(swapped) - reward([pair.rejected for pair in differing])
+        instruction_only = statistics.estimate(difference, [pair.record for pair in differing])
     found = Evaluation(
         model=name,
         method=method,
         verdict="not better",
-        reasons=tuple(_reasons(same, advantages)),
+        reasons=tuple(findings.reasons(same, advantages, alike=sides.chosen == sides.rejected)),
         warnings=(),
         left_out=left_out,
-        accuracy=statistics.estimate(given, records),
+        accuracy=statistics.estimate(reward(given[0]) - reward(given[1]), records),
         same_prompt=same,
-        instruction_only=_instruction_only(tested, pairs),
+        instruction_only=instruction_only,
         baselines=accuracies,
         advantages=advantages,
         slices=_slices(pairs, margins, lengths[0] - lengths[1]),
-        length_correlation=correlation,
+        length_correlation=statistics.correlation(margins, lengths[0] - lengths[1]),
         calibration_error=error,
         bins=tuple(bins),
         rewards=tuple(
-            (float(reward), float(length), side == 0)
-            for side in (0, 1)
-            for reward, length in zip(rewards[side], lengths[side], strict=True)
+            (float(value), float(length), texts is sides.chosen)
+            for texts, long in zip((sides.chosen, sides.rejected), lengths, strict=True)
+            for value, length in zip(reward(texts), long, strict=True)
         ),
     )
     verdict: Literal["better", "not better"] = "not better" if found.reasons else "better"
-    return replace(found, verdict=verdict, warnings=tuple(_warnings(found)))
+    return replace(found, verdict=verdict, warnings=tuple(findings.warnings(found)))
 
 
 @dataclass(frozen=True)
@@ -181,7 +211,7 @@ class _Sides:
     def of(cls, pairs: Sequence[Pair]) -> _Sides:
         return cls(
             [_join(parts(pair.rejected)[0], parts(pair.chosen)[1]) for pair in pairs],
-            [pair.rejected for pair in pairs],
+            [_join(*parts(pair.rejected)) for pair in pairs],
         )
 
 
@@ -189,10 +219,22 @@ def _join(prompt: str, response: str) -> str:
     return f"{prompt}{RESPONSE_MARKER} {response}" if prompt else response
 
 
-def _margins(scorer: Scorer, sides: _Sides) -> Rewards:
-    # In one call: equal texts then get equal rewards to the last digit, and count as ties.
-    both = scorer.score([*sides.chosen, *sides.rejected])
-    return both[: len(sides.chosen)] - both[len(sides.chosen) :]
+@dataclass(frozen=True)
+class _Rewards:
+    """What a model gives texts."""
+
+    by_text: Mapping[str, float]
+
+    @classmethod
+    def of(cls, scorer: Scorer, texts: Sequence[str]) -> _Rewards:
+        distinct = list(dict.fromkeys(texts))
+        rewards = scorer.score(distinct)
+        if not np.isfinite(rewards).all():
+            raise RewardModelError(f"{int((~np.isfinite(rewards)).sum())} of {len(distinct)} rewards are no number")
+        return cls(dict(zip(distinct, map(float, rewards), strict=True)))
+
+    def __call__(self, texts: Sequence[str]) -> Rewards:
+        return np.array([self.by_text[text] for text in texts])
 
 
 def _known(sides: _Sides, told: Mapping[str, Any]) -> dict[str, Rewards]:
@@ -203,73 +245,6 @@ def _known(sides: _Sides, told: Mapping[str, Any]) -> dict[str, Rewards]:
     if "style" in told:
         found["style"] = style.scores(told["style"], sides.chosen) - style.scores(told["style"], sides.rejected)
     return found
-
-
-def _instruction_only(tested: Scorer, pairs: Sequence[Pair]) -> Estimate | None:
-    differing = [pair for pair in pairs if parts(pair.chosen)[0] != parts(pair.rejected)[0]]
-    if not differing:
-        return None
-    swapped = [_join(parts(pair.chosen)[0], parts(pair.rejected)[1]) for pair in differing]
-    both = tested.score([*swapped, *(pair.rejected for pair in differing)])
-    return statistics.estimate(both[: len(swapped)] - both[len(swapped) :], [pair.record for pair in differing])
-
-
-def _reasons(same: Estimate, advantages: Mapping[str, Difference]) -> list[str]:
-    reasons = []
-    if same.records < LEAST_RECORDS:
-        reasons.append(f"{same.records} held-out records show nothing: at least {LEAST_RECORDS} are needed")
-    if same.ties == same.pairs:
-        reasons.append("under the same instruction all pairs are ties: the responses do not differ")
-    elif same.lower <= 0.5:
-        reasons.append(f"it may be no better than chance: {_interval(same)}")
-    for title, one in advantages.items():
-        if title in ("length", "untrained") and one.lower <= 0:
-            reasons.append(f"it may be no better than {_TITLES[title]}: {100 * one.value:+.0f} points, {_points(one)}")
-    return reasons
-
-
-_TITLES = {"length": "the length of the responses", "untrained": "the network before training"}
-
-
-def _warnings(found: Evaluation) -> list[str]:
-    warnings = []
-    length, looks = found.baselines["length"], found.baselines.get("style")
-    longer = found.slices["length"]
-    if found.length_correlation is not None and abs(found.length_correlation) >= _TELLING:
-        more = "longer" if found.length_correlation > 0 else "shorter"
-        warnings.append(
-            f"LENGTH: it rewards {more} responses (rank correlation {found.length_correlation:+.2f} of reward and "
-            f"length); length alone is right in {_percent(length)} of the pairs"
-        )
-    elif length.lower > 0.7:
-        warnings.append(f"LENGTH: length alone is right in {_percent(length)} of the pairs: they cannot tell it apart")
-    if looks is not None and looks.value >= found.same_prompt.value:
-        warnings.append(
-            f"STYLE: a model that sees only the looks of responses is as good ({_percent(looks)}): "
-            "corrections look different from the bot's answers"
-        )
-    if found.accuracy.value - found.same_prompt.value > 0.1 or (
-        found.instruction_only is not None and found.instruction_only.value >= _INSTRUCTION_TELLS
-    ):
-        alone = (
-            "" if found.instruction_only is None else f", {_percent(found.instruction_only)} by the instruction alone"
-        )
-        warnings.append(
-            f"INSTRUCTION: it is right in {_percent(found.accuracy)} of the pairs as they are, in "
-            f"{_percent(found.same_prompt)} under the same instruction{alone}: it has learned the style of instructions"
-        )
-    for kind in (FINE_TUNED, LOGISTIC):
-        other = found.baselines.get(kind)
-        if other is not None and found.advantages[kind].upper < 0:
-            warnings.append(f"OTHER MODEL: the {kind} one is better ({_percent(other)})")
-    for title, one in longer.items():
-        if one.pairs >= LEAST_RECORDS and one.upper < 0.5:
-            warnings.append(f"SLICE: {title}: it is right in {_percent(one)}")
-    for group in ("axis", "detector"):
-        for title, one in found.slices[group].items():
-            if one.records >= LEAST_RECORDS and one.upper < 0.5:
-                warnings.append(f"SLICE: of {group} {title} it is right in {_percent(one)}")
-    return warnings
 
 
 def _slices(pairs: Sequence[Pair], margins: Rewards, longer: Rewards) -> dict[str, dict[str, Estimate]]:
@@ -290,15 +265,3 @@ def _by(labels: Sequence[str], pairs: Sequence[Pair], margins: Rewards) -> dict[
         label: statistics.estimate(margins[members[label]], [pairs[index].record for index in members[label]])
         for label in sorted(members)
     }
-
-
-def _interval(one: Estimate) -> str:
-    return f"{one.value:.3f} [{one.lower:.3f}, {one.upper:.3f}]"
-
-
-def _points(one: Difference) -> str:
-    return f"95 % interval [{100 * one.lower:+.0f}, {100 * one.upper:+.0f}]"
-
-
-def _percent(one: Estimate) -> str:
-    return f"{100 * one.value:.0f} %"

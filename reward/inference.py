@@ -12,16 +12,23 @@ from reward.tokens import encode
 
 BATCH = 32
 
+Step = Callable[[int, int], None]
+"""Called with the texts done and all texts."""
+
+
+def unwatched(done: int, texts: int) -> None:
+    """Do nothing."""
+
 
 def rewards(
-    model: Any, tokenizer: Any, texts: Sequence[str], max_length: int, batch: int = BATCH
+    model: Any, tokenizer: Any, texts: Sequence[str], max_length: int, batch: int = BATCH, step: Step = unwatched
 ) -> NDArray[np.float64]:
     """Return the reward of each text, shape (texts,)."""
-    return _run(model, tokenizer, texts, max_length, batch, lambda output, mask: output.logits[:, :1])[:, 0]
+    return _run(model, tokenizer, texts, max_length, batch, step, lambda output, mask: output.logits[:, :1])[:, 0]
 
 
 def embeddings(
-    encoder: Any, tokenizer: Any, texts: Sequence[str], max_length: int, batch: int = BATCH
+    encoder: Any, tokenizer: Any, texts: Sequence[str], max_length: int, batch: int = BATCH, step: Step = unwatched
 ) -> NDArray[np.float64]:
     """Return the mean of each text's token vectors, scaled to length 1; shape (texts, dimensions)."""
 
@@ -32,7 +39,7 @@ def embeddings(
         total = (output.last_hidden_state * weight).sum(1) / weight.sum(1)
         return torch.nn.functional.normalize(total, dim=1)
 
-    return _run(encoder, tokenizer, texts, max_length, batch, mean)
+    return _run(encoder, tokenizer, texts, max_length, batch, step, mean)
 
 
 def _run(
@@ -41,6 +48,7 @@ def _run(
     texts: Sequence[str],
     max_length: int,
     batch: int,
+    step: Step,
     of: Callable[[Any, Any], Any],
 ) -> NDArray[np.float64]:
     import torch
@@ -65,4 +73,5 @@ def _run(
             values = of(output, mask).double().cpu().numpy()
         for index, value in zip(chosen, values, strict=True):
             found[distinct[index]] = value
+        step(min(begin + batch, len(order)), len(order))
     return np.stack([found[text] for text in texts])

@@ -56,12 +56,20 @@ class RewardModel:
     _head: logistic.Head | None = field(repr=False, default=None)
     _turn: threading.Lock = field(repr=False, default_factory=threading.Lock)
 
-    def score(self, texts: Sequence[str], batch: int = inference.BATCH) -> NDArray[np.float64]:
-        """Return the reward of each text in the template, shape (texts,); higher is better, the unit is a log-odds."""
+    def score(
+        self, texts: Sequence[str], batch: int = inference.BATCH, step: inference.Step = inference.unwatched
+    ) -> NDArray[np.float64]:
+        """Return the reward of each text in the template, shape (texts,); higher is better, the unit is a log-odds.
+
+        Args:
+            texts: The texts; see `reward.pairs.TEMPLATE`.
+            batch: How many at a time.
+            step: Called with the texts done and all texts.
+        """
         if not texts:
             return np.zeros(0)
         with self._turn:
-            arguments = (self._network, self._tokenizer, texts, self.max_length, batch)
+            arguments = (self._network, self._tokenizer, texts, self.max_length, batch, step)
             if self._head is None:
                 return inference.rewards(*arguments)
             return np.asarray(inference.embeddings(*arguments) @ self._head.weight)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from reward import base_models
 from reward import pairs as written
 from reward.errors import RewardError
-from reward.telling import AsJson, tell
+from reward.telling import AsJson, progress, tell
 
 _Pairs = Annotated[Path, typer.Option("--pairs", help="Preference pairs, from `reward pairs`.")]
 _Model = Annotated[Path, typer.Option("--model", help="Folder of a reward model, from `reward train`.")]
-_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 def train(
@@ -58,8 +55,8 @@ def train(
         base_model, max_length, test_share, folds, epochs, learning_rate, batch_size, patience, lora, seed
     )
     main = PartialState().is_main_process
-    with _progress(shown=main) as progress:
-        told = training.train(found, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+    with progress(shown=main) as note:
+        told = training.train(found, out, settings, resume=resume, overwrite=overwrite, progress=note)
     if not main:
         return
     accuracy = told["cross_validation"]["accuracy"]
@@ -92,7 +89,8 @@ def evaluate(
     found = written.read(pairs)
     from reward import evaluation, model, reporting
 
-    result = evaluation.evaluate(model.load(folder), found)
+    with progress() as note:
+        result = evaluation.evaluate(model.load(folder), found, progress=note)
     reporting.write(result, report_dir)
     better = result.verdict == "better"
     lines = [
@@ -130,7 +128,8 @@ def score(
     from reward import model, scoring
 
     texts = list(scoring.texts(_lines(source)))
-    rewards = model.load(folder).score(texts, batch)
+    with progress() as note:
+        rewards = model.load(folder).score(texts, batch, lambda done, steps: note("texts", done, steps))
     if as_json:
         for text, reward in zip(texts, rewards, strict=True):
             tell({"reward": float(reward), "text": text}, [], as_json=True)
@@ -152,8 +151,10 @@ def rerank(
 
     sys.path.insert(0, "")  # as `python -m` has it: the factory's module lies where the command is run
     bot = scoring.best_of_n(model=spec, reward=str(folder), n=n, seed=seed)
-    with contextlib.closing(bot):
-        for question in filter(str.strip, _lines(source)):
+    questions = [line for line in _lines(source) if line.strip()]
+    with contextlib.closing(bot), progress() as note:
+        for done, question in enumerate(questions):
+            note("questions", done, len(questions))
             candidates = bot.candidates(question.rstrip("\r\n"))
             best = max(candidates, key=lambda candidate: candidate.reward)
             figures = {"question": question.strip(), "answer": best.text, "reward": best.reward}
@@ -172,17 +173,3 @@ def _lines(source: Path | None) -> Iterable[str]:
         return source.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RewardError(f"{source}: cannot read it: {error}") from None
-
-
-@contextlib.contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Give something that shows progress on standard error, so that --json stays clean."""
-    with Progress(*_COLUMNS, console=Console(stderr=True), disable=not shown) as bars:
-        tasks: dict[str, Any] = {}
-
-        def note(name: str, done: int, steps: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=steps)
-            bars.update(tasks[name], completed=done, total=steps)
-
-        yield note

@@ -234,6 +234,9 @@ def read(path: Path) -> list[Pair]:
         missing = [name for name in Pair.__dataclass_fields__ if name not in row]
         if missing:
             raise PairError(f"{path}: pair {number} has no {', '.join(missing)}")
+        wrong = [name for name in Pair.__dataclass_fields__ if not isinstance(row[name], str)]
+        if wrong and (wrong != ["axis"] or row["axis"] is not None):
+            raise PairError(f"{path}: pair {number}: {', '.join(wrong)} must be text")
     return [Pair(**{name: row[name] for name in Pair.__dataclass_fields__}) for row in rows]
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import unicodedata
+import warnings
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.resources import files as resources
@@ -26,6 +29,13 @@ _NAMES = {
     "logistic": "the logistic head",
 }
 _MODEL, _OTHER = "#1f6feb", "#8a94a3"
+_LONGEST_LABEL = 48
+_DRAWING = {
+    "svg.fonttype": "none",  # text stays text, which the page colours
+    "svg.hashsalt": "reward",
+    "text.parse_math": False,  # a $ in a name is a $
+}
+_NAMESPACES = {"": "http://www.w3.org/2000/svg", "xlink": "http://www.w3.org/1999/xlink"}
 
 
 def figures(found: Evaluation) -> dict[str, Any]:
@@ -61,33 +71,46 @@ def write(found: Evaluation, folder: Path) -> None:
 def render(found: Evaluation) -> str:
     """Return the page."""
     import jinja2
+    import matplotlib as mpl
 
     template = resources("reward").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     slices = [(f"{group}: {name}", one) for group, members in found.slices.items() for name, one in members.items()]
-    plots = {
-        "accuracy": _accuracy(list(rows(found))),
-        "slices": _accuracy(slices, first=False),
-        "reliability": _reliability(found),
-        "length": _length(found),
-    }
+    with mpl.rc_context(_DRAWING), warnings.catch_warnings():
+        # Of writing that its own font lacks: the text stays text, and the browser has a font.
+        warnings.filterwarnings("ignore", category=UserWarning)
+        plots = {
+            "accuracy": _accuracy("accuracy", list(rows(found))),
+            "slices": _accuracy("slices", slices, first=False),
+            "reliability": _reliability(found),
+            "length": _length(found),
+        }
     page: str = environment.from_string(template).render(
         found=found, rows=list(rows(found)), slices=slices, plots=plots
     )
-    return page
+    return page.encode("utf-8", "backslashreplace").decode()
 
 
-def _svg(figure: Any) -> str:
-    """Return a figure as SVG that can stand inside HTML, the same for the same figures."""
-    import matplotlib as mpl
-
+def _svg(figure: Any, name: str) -> str:
+    """Return a figure as SVG that can stand inside HTML beside others, the same for the same figures."""
     text = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reward"}):  # text as text, which the page colours
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True, bbox_inches="tight")
-    drawn = text.getvalue()
-    return drawn[drawn.index("<svg") :]
+    figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True, bbox_inches="tight")
+    for prefix, namespace in _NAMESPACES.items():
+        ET.register_namespace(prefix, namespace)
+    drawn = ET.fromstring(text.getvalue())  # noqa: S314  # matplotlib's own
+    for element in drawn.iter():
+        for attribute, value in element.attrib.items():
+            if attribute == "id":
+                element.set(attribute, f"{name}_{value}")
+            elif value.startswith("#") and attribute.endswith("href"):
+                element.set(attribute, f"#{name}_{value[1:]}")
+            elif value.startswith("url(#"):
+                element.set(attribute, f"url(#{name}_{value[5:]}")
+    for metadata in drawn.findall(f"{{{_NAMESPACES['']}}}metadata"):
+        drawn.remove(metadata)
+    return ET.tostring(drawn, encoding="unicode")
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
@@ -102,18 +125,24 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _accuracy(shown: list[tuple[str, Estimate]], *, first: bool = True) -> str:
+def _accuracy(name: str, shown: list[tuple[str, Estimate]], *, first: bool = True) -> str:
     figure, axes = _axes(7.0, 0.7 + 0.32 * len(shown))
     for place, (_, one) in enumerate(shown):
         color = _MODEL if place == 0 or not first else _OTHER
         axes.plot([one.lower, one.upper], [place, place], color=color, linewidth=2)
         axes.plot([one.value], [place], "o", color=color)
     axes.axvline(0.5, color=_OTHER, linestyle=":", linewidth=1)
-    axes.set_yticks(range(len(shown)), [f"{name} (n={one.pairs})" for name, one in shown])
+    axes.set_yticks(range(len(shown)), [f"{_label(title)} (n={one.pairs})" for title, one in shown])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.02)
     axes.set_xlabel("share of pairs that are right, with its 95 % interval")
-    return _svg(figure)
+    return _svg(figure, name)
+
+
+def _label(name: str) -> str:
+    """Return a name as a drawing can show it: one line of what XML can hold, not too long."""
+    shown = "".join(" " if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in name)
+    return shown if len(shown) <= _LONGEST_LABEL else f"{shown[: _LONGEST_LABEL - 1]}…"
 
 
 def _reliability(found: Evaluation) -> str:
@@ -124,7 +153,7 @@ def _reliability(found: Evaluation) -> str:
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("how sure the model is")
     axes.set_ylabel("how often it is right")
-    return _svg(figure)
+    return _svg(figure, "reliability")
 
 
 def _length(found: Evaluation) -> str:
@@ -136,4 +165,4 @@ def _length(found: Evaluation) -> str:
     axes.set_xlabel("characters of the response")
     axes.set_ylabel("reward")
     axes.legend(frameon=False)
-    return _svg(figure)
+    return _svg(figure, "length")

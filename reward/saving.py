@@ -18,7 +18,14 @@ from reward.model import HEAD, TRAINING
 from reward.model_card import write_card
 
 _RUN = "run.json"
-_PARTS = ("*.safetensors", "*.json", "*.txt", "*.model", "README.md")
+# What another kind of model left would be read in place of the new one.
+_STALE = (
+    "config.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+)
 
 
 class Desk:
@@ -51,11 +58,12 @@ class Desk:
         there = self.remembered("data")
         if resume and there is not None and there != told:
             raise TrainingError(f"--resume: {self.checkpoints} is of other {_difference(there, told)}")
-        if not resume and not overwrite:
-            if (self._out / TRAINING).exists():
-                raise TrainingError(f"{self._out} holds a model already: --overwrite, or another --out")
-            if there is not None:
-                raise TrainingError(f"{self._out} holds an unfinished training: --resume, or --overwrite")
+        if there is None and self.checkpoints.exists():
+            raise TrainingError(f"{self.checkpoints} is not of a training: take another --out")
+        if there is None and (self._out / TRAINING).exists() and not overwrite:
+            raise TrainingError(f"{self._out} holds a model already: --overwrite, or another --out")
+        if there is not None and not resume and not overwrite:
+            raise TrainingError(f"{self._out} holds an unfinished training: --resume, or --overwrite")
         self._state.wait_for_everyone()  # all have looked before one writes
         if self._state.is_main_process:
             with _told(self._out):
@@ -112,7 +120,7 @@ class Desk:
                 logistic.save(head, made / HEAD)
                 write_card(made / "README.md", told)
                 (made / TRAINING).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-                for pattern in _PARTS:
+                for pattern in _STALE:
                     for old in self._out.glob(pattern):
                         old.unlink()
                 # training.json last: a folder that has one is whole.

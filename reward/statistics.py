@@ -2,7 +2,8 @@
 
 The interval of an accuracy is Wilson's with an effective sample size (Korn and Graubard 1998; Franco, Little, Louis
 and Slud 2019): n_eff = p(1 - p) / v, where v is the variance clustered by record (Miller 2024), made smaller by
-(z/t)² for few records. Where all pairs are right or all wrong, n_eff is the number of records.
+(z/t)² for few records, or for one that has most of the pairs. Where all pairs are right or all wrong, n_eff is the
+number of records. The variance is the jackknife's over records.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+_LEAST_BIN = 15
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def estimate(margins: NDArray[np.float64], records: Sequence[str]) -> Estimate:
     effective = min(float(count), share * (1 - share) / variance) if variance > 0 else float(groups)
     z = float(norm.ppf((1 + CONFIDENCE) / 2))
     if groups > 1:
-        effective *= (z / float(t.ppf((1 + CONFIDENCE) / 2, groups - 1))) ** 2
+        effective *= (z / float(t.ppf((1 + CONFIDENCE) / 2, _freedom(records)))) ** 2
     middle = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z * np.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2)) / (1 + z**2 / effective)
     ties = int((margins == 0).sum())
@@ -91,16 +93,24 @@ def advantage(margins: NDArray[np.float64], other: NDArray[np.float64], records:
     mean = float(difference.mean())
     if groups < 2:
         return Difference(mean, -1.0, 1.0)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, groups - 1)) * float(np.sqrt(_variance(difference, records)))
+    half = float(t.ppf((1 + CONFIDENCE) / 2, _freedom(records))) * float(np.sqrt(_variance(difference, records)))
     return Difference(mean, max(-1.0, mean - half), min(1.0, mean + half))
 
 
 def _variance(values: NDArray[np.float64], records: Sequence[str]) -> float:
-    """Return the variance of the mean, clustered by record."""
-    _, codes = np.unique(np.asarray(records), return_inverse=True)
-    sums = np.bincount(codes, values - values.mean())
-    groups = len(sums)
-    return 0.0 if groups < 2 else float((sums**2).sum() / len(values) ** 2 * groups / (groups - 1))
+    """Return the variance of the mean: the jackknife's, leaving out one record at a time."""
+    _, codes, sizes = np.unique(np.asarray(records), return_inverse=True, return_counts=True)
+    groups = len(sizes)
+    if groups < 2:
+        return 0.0
+    without = (values.sum() - np.bincount(codes, values)) / (len(values) - sizes)
+    return float(((without - without.mean()) ** 2).sum() * (groups - 1) / groups)
+
+
+def _freedom(records: Sequence[str]) -> float:
+    """Return the degrees of freedom: one less than the records, as many as if all had as many pairs (Kish 1965)."""
+    _, sizes = np.unique(np.asarray(records), return_counts=True)
+    return max(1.0, float(sizes.sum() ** 2 / (sizes.astype(float) ** 2).sum()) - 1)
 
 
 def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
@@ -124,7 +134,21 @@ def calibration(margins: NDArray[np.float64], most: int = 10) -> tuple[float, li
     confidence = 1 / (1 + np.exp(-np.abs(np.clip(margins, -500, 500))))
     right = correctness(margins)
     order = np.argsort(confidence, kind="stable")
-    parts = np.array_split(order, max(1, min(most, len(order) // 15)))
-    bins = [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
+    bins = [
+        Bin(float(confidence[part].mean()), float(right[part].mean()), len(part))
+        for part in _parted(order, confidence, most)
+    ]
     error = sum(one.pairs * abs(one.accuracy - one.confidence) for one in bins) / len(margins)
     return float(error), bins
+
+
+def _parted(order: NDArray[np.int_], confidence: NDArray[np.float64], most: int) -> list[NDArray[np.int_]]:
+    """Return about equal parts of an order by confidence; what is equally sure is in one part, whatever its order."""
+    starts = [0]
+    for part in np.array_split(order, max(1, min(most, len(order) // _LEAST_BIN)))[:-1]:
+        start = max(starts[-1], 0) + len(part)
+        while start < len(order) and confidence[order[start]] == confidence[order[start - 1]]:
+            start += 1
+        if len(order) - start >= _LEAST_BIN:
+            starts.append(start)
+    return np.split(order, starts[1:])

@@ -94,6 +94,8 @@ def train(
     began = time.monotonic()
     usable, identical = _usable(pairs)
     learn, held = hold_out([pair.record for pair in usable], settings.test_share, settings.seed)
+    if settings.folds > len(learn):
+        raise TrainingError(f"--folds {settings.folds}: there are {len(learn)} records to learn from")
     learning = of_records(usable, [pair.record for pair in usable], learn)
     recipe = _recipe(settings)
     data = {"pairs_sha256": checksum(pairs), "settings": asdict(settings)}
