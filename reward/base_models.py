@@ -5,8 +5,10 @@ Only safetensors are read: other weights are pickles, which run code when they a
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +119,11 @@ def tokenizer(place: str) -> Any:
     """
     from transformers import AutoTokenizer
 
-    try:
+    with _reading(place, "its tokenizer"):
         found = AutoTokenizer.from_pretrained(place)
-    except (OSError, ValueError, KeyError) as error:
-        raise BaseModelError(f"{place}: cannot read its tokenizer: {_line(error)}") from None
+    if len(found) <= len(set(found.all_special_ids)):
+        # What transformers makes of a folder that has none.
+        raise BaseModelError(f"{place}: there is no tokenizer in it")
     if not found.is_fast:
         raise BaseModelError(f"{place}: its tokenizer is a slow one, which cannot tell tokens' places in the text")
     found.pad_token = found.pad_token or found.eos_token
@@ -143,21 +146,26 @@ def classifier(place: str, *, seed: int, pad: int, bf16: bool = False, headless:
         BaseModelError: It cannot be read, or is a classifier with another number of labels.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
+    from transformers import AutoModelForSequenceClassification, set_seed
 
-    try:
-        config = AutoConfig.from_pretrained(place)
-        if "ForSequenceClassification" not in str(config.architectures):
-            if not headless:
-                raise BaseModelError(f"{place}: no reward model but {_kind(config)}: train it first")
-        elif config.num_labels != 1:
-            raise BaseModelError(f"{place}: a classifier with num_labels={config.num_labels}; a reward model has 1")
-        set_seed(seed)
-        found = AutoModelForSequenceClassification.from_pretrained(
-            place, num_labels=1, use_safetensors=True, dtype=torch.bfloat16 if bf16 else torch.float32
+    told = config(place)
+    if "ForSequenceClassification" not in str(told.architectures):
+        if not headless:
+            raise BaseModelError(f"{place}: no reward model but {_kind(told)}: train it first")
+    elif told.num_labels != 1:
+        raise BaseModelError(f"{place}: a classifier with num_labels={told.num_labels}; a reward model has 1")
+    set_seed(seed)
+    with _reading(place, "it as a reward model"):
+        found, loading = AutoModelForSequenceClassification.from_pretrained(
+            place,
+            num_labels=1,
+            use_safetensors=True,
+            dtype=torch.bfloat16 if bf16 else torch.float32,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BaseModelError(f"{place}: cannot read it as a reward model: {_line(error)}") from None
+    missing = set(loading["missing_keys"])
+    if (missing and not headless) or missing >= set(found.state_dict()):
+        raise BaseModelError(f"{place}: its weights lack {', '.join(sorted(missing)[:3])}: they are not the model's")
     found.config.get_text_config().pad_token_id = pad
     return found
 
@@ -171,21 +179,51 @@ def encoder(place: str) -> Any:
     import torch
     from transformers import AutoModel
 
-    try:
-        return AutoModel.from_pretrained(place, use_safetensors=True, dtype=torch.float32).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BaseModelError(f"{place}: cannot read it as an encoder: {_line(error)}") from None
+    with _reading(place, "it as an encoder"):
+        found, loading = AutoModel.from_pretrained(
+            place, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    if set(loading["missing_keys"]) >= set(found.state_dict()):
+        raise BaseModelError(f"{place}: its weights are those of another model")
+    return found.eval()
 
 
 def longest(place: str) -> int:
-    """Return how many tokens a model takes: its positions, or its tokenizer's limit where that is less."""
-    from transformers import AutoConfig, AutoTokenizer
+    """Return how many tokens a model takes: its positions, or its tokenizer's limit where that is less.
 
-    config = AutoConfig.from_pretrained(place).get_text_config()
-    positions = int(getattr(config, "max_position_embeddings", 0) or 1 << 20)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
+    Raises:
+        BaseModelError: It cannot be read.
+    """
+    text = config(place).get_text_config()
+    positions = int(getattr(text, "max_position_embeddings", 0) or 1 << 20)
+    if text.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         positions -= 2  # their positions begin after the padding's
-    return min(positions, int(AutoTokenizer.from_pretrained(place).model_max_length))
+    return min(positions, int(tokenizer(place).model_max_length))
+
+
+def config(place: str) -> Any:
+    """Load a model's configuration.
+
+    Raises:
+        BaseModelError: It cannot be read, or is of a kind that cannot be a reward model.
+    """
+    from transformers import AutoConfig
+
+    with _reading(place, "its configuration"):
+        found = AutoConfig.from_pretrained(place)
+    if found.is_encoder_decoder:
+        raise BaseModelError(
+            f"{place}: {_kind(found)} has both an encoder and a decoder; a reward model is one of them"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _reading(place: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of four libraries, whose errors have no common root; one raises bare Exceptions
+        raise BaseModelError(f"{place}: cannot read {what}: {_line(error)}") from None
 
 
 def _kind(config: Any) -> str:

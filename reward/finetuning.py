@@ -102,8 +102,8 @@ def finetune(
     last = last_checkpoint(folder) if resume else None
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-    except (OSError, RuntimeError) as error:
-        if not _is_about_writing(error):
+    except Exception as error:
+        if not is_about_writing(error):
             raise
         survives = last_checkpoint(folder)
         left = f"; {survives} is whole: make room and use --resume" if survives else ""
@@ -207,10 +207,17 @@ def _callbacks(recipe: Recipe, step: Step, *, validated: bool) -> list[Any]:
     return [_Progress(), *stopping]
 
 
-def _is_about_writing(error: Exception) -> bool:
-    """Whether an exception says that the disk is full: torch and safetensors have errors of their own for it."""
+def is_about_writing(error: Exception) -> bool:
+    """Whether an exception says that the disk is full: torch, safetensors and tokenizers have their own for it."""
     text = str(error)
     return isinstance(error, OSError) or any(
         sign in text
-        for sign in ("No space left", "File too large", "os error", "PytorchStreamWriter", "unexpected pos")
+        for sign in (
+            "No space left",
+            "File too large",
+            "os error",
+            "PytorchStreamWriter",
+            "unexpected pos",
+            "iostream error",
+        )
     )

@@ -72,7 +72,8 @@ class RewardModel:
             arguments = (self._network, self._tokenizer, texts, self.max_length, batch, step)
             if self._head is None:
                 return inference.rewards(*arguments)
-            return np.asarray(inference.embeddings(*arguments) @ self._head.weight)
+            # Not a matrix product, whose last digits depend on a text's place among the others.
+            return np.asarray((inference.embeddings(*arguments) * self._head.weight).sum(1))
 
 
 def load(folder: Path, method: Method | None = None) -> RewardModel:
@@ -111,7 +112,7 @@ def read_training(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RewardModelError(f"{path}: cannot read it: {error}") from None
     needed = {"method", "base_model", "settings", "split"}
-    if not isinstance(told, dict) or not needed <= told.keys():
+    if not isinstance(told, dict) or not needed <= told.keys() or not {"max_length", "seed"} <= told["settings"].keys():
         raise RewardModelError(f"{path}: not written by `reward train`: it needs {', '.join(sorted(needed))}")
     return told
 

@@ -47,6 +47,7 @@ def train(
     """Train a reward model on pairs; some records are held out for `reward evaluate`."""
     found = written.read(pairs)
     base_models.quiet()
+    import torch
     from accelerate import PartialState
 
     from reward import training
@@ -54,7 +55,7 @@ def train(
     settings = training.Settings(
         base_model, max_length, test_share, folds, epochs, learning_rate, batch_size, patience, lora, seed
     )
-    main = PartialState().is_main_process
+    main = PartialState(cpu=not torch.cuda.is_available()).is_main_process
     with progress(shown=main) as note:
         told = training.train(found, out, settings, resume=resume, overwrite=overwrite, progress=note)
     if not main:
@@ -167,9 +168,8 @@ def _line(candidate: Any, best: bool) -> str:
 
 
 def _lines(source: Path | None) -> Iterable[str]:
-    if source is None:
-        return sys.stdin
     try:
-        return source.read_text(encoding="utf-8").split("\n")
+        text = sys.stdin.read() if source is None else source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RewardError(f"{source}: cannot read it: {error}") from None
+        raise RewardError(f"{source or 'standard input'}: cannot read it: {error}") from None
+    return text.removeprefix("\ufeff").split("\n")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bias_suite import files
 from reward import finetuning, logistic
 from reward.errors import TrainingError
 from reward.model import HEAD, TRAINING
@@ -37,10 +38,11 @@ class Desk:
 
     def __init__(self, out: Path, checkpoints: str) -> None:
         """Take the folder of the model and the name of the one for checkpoints inside it."""
+        import torch
         from accelerate import PartialState
 
         self._out = out
-        self._state = PartialState()
+        self._state = PartialState(cpu=not torch.cuda.is_available())
         self.checkpoints = out / checkpoints
 
     def open(self, data: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
@@ -70,8 +72,7 @@ class Desk:
                 if not resume:
                     finetuning.forget(self.checkpoints)
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
-            self.remember("data", told)
-        self._state.wait_for_everyone()
+        self.remember("data", told)
 
     def remembered(self, name: str) -> Any:
         """Return what an unfinished training has found out already; None where it has not."""
@@ -89,7 +90,7 @@ class Desk:
             except (OSError, ValueError):
                 found = {}
             with _told(self._out):
-                path.write_text(json.dumps(found | {name: value}), encoding="utf-8")
+                files.write(path, json.dumps(found | {name: value}))
         self._state.wait_for_everyone()
         return value
 
@@ -145,9 +146,9 @@ def _difference(there: dict[str, Any], now: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _told(out: Path) -> Iterator[None]:
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except Exception as error:
+        if not finetuning.is_about_writing(error):
+            raise
         raise TrainingError(f"cannot write {out}: {getattr(error, 'strerror', None) or error}") from None

@@ -77,8 +77,8 @@ class BestOfN:
         Raises:
             CallError: The model drew none.
         """
-        drawn = list(self._model.sample(question, self._n, self._seed))
-        if not drawn or not all(isinstance(text, str) for text in drawn):
+        drawn = self._model.sample(question, self._n, self._seed)
+        if not isinstance(drawn, list | tuple) or not drawn or not all(isinstance(text, str) for text in drawn):
             raise CallError(f"sample() returned {drawn!r:.80}, not a list of at least one str")
         rewards = self._scorer.score([TEMPLATE.format(instruction=question, response=text) for text in drawn])
         return [Candidate(text, float(reward)) for text, reward in zip(drawn, rewards, strict=True)]

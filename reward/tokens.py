@@ -40,7 +40,11 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> Encoded:
     if not texts:
         return Encoded([], 0, 0)
     told = tokenizer(
-        list(texts), truncation=False, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
+        [text.encode(errors="replace").decode() for text in texts],  # no lone surrogates; each is one character
+        truncation=False,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        verbose=False,
     )
     rows, shortened, cut = [], 0, 0
     for text, ids, offsets, special in zip(

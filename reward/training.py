@@ -94,6 +94,10 @@ def train(
     began = time.monotonic()
     usable, identical = _usable(pairs)
     learn, held = hold_out([pair.record for pair in usable], settings.test_share, settings.seed)
+    if not 0 < settings.learning_rate < float("inf"):
+        raise TrainingError(f"--learning-rate {settings.learning_rate:g} must be above 0")
+    if not 0 <= settings.seed < 1 << 32:
+        raise TrainingError(f"--seed {settings.seed} must be from 0 to 2**32 - 1")
     if settings.folds > len(learn):
         raise TrainingError(f"--folds {settings.folds}: there are {len(learn)} records to learn from")
     learning = of_records(usable, [pair.record for pair in usable], learn)
@@ -159,12 +163,11 @@ def _usable(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
 
 def _recipe(settings: Settings) -> Recipe:
     import torch
-    from transformers import AutoConfig
 
     place = base_models.locate(settings.base_model)
-    decoder = _CAUSAL in str(AutoConfig.from_pretrained(place).architectures)
+    decoder = _CAUSAL in str(base_models.config(place).architectures)
     fits = base_models.longest(place)
-    length = settings.max_length or min(fits, 1024 if decoder else 512)
+    length = min(fits, 1024 if decoder else 512) if settings.max_length is None else settings.max_length
     if not _SHORTEST <= length <= fits:
         raise TrainingError(f"--max-length {length}: {settings.base_model} takes {_SHORTEST} to {fits} tokens")
     gpu = torch.cuda.is_available()
