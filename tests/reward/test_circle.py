@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from bias_suite.probes import Probe
-from reward.cli import app
 from tests.annotators import BRIEF, EXPLAINING, correction
 from tests.argilla.conftest import argilla_server  # noqa: F401  # a fixture
 from tests.argilla.deliveries import answers, records, settings
-from tests.benchmarks.rerank import ask, compare, questions
+from tests.benchmarks.rerank import ask, compare, questions, reward
 from tests.polyglot import OWN
 
 # Argilla's SDK has no way to close a client, and leaves a socket behind.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 BOT = "tests.polyglot:build"
 CORRECTED = 60
-
-
-def reward(*arguments: str) -> dict[str, Any]:
-    """Run a command; return its figures."""
-    done = CliRunner().invoke(app, [*arguments, "--json"])
-    assert done.exit_code == 0, (done.stdout, done.exception)
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
 
 
 def halves() -> tuple[list[Probe], list[Probe]]:

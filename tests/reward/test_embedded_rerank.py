@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reward import base_models, pairs, training
+from reward import pairs, training
 from reward.model import load
 from reward.pairs import TEMPLATE
 from reward.scoring import best_of_n
@@ -17,12 +17,14 @@ from tests.polyglot import OWN
 DRAW = "tests.benchmarks.rerank:draw"
 
 
-def test_the_best_of_three_draws_is_compared_with_one_on_clusters_that_gave_no_record(tmp_path: Path) -> None:
+def test_the_best_of_three_draws_is_compared_with_one_on_clusters_that_gave_no_record(
+    tmp_path: Path, bert: Path
+) -> None:
     learning, testing = questions(200)
     asked = [probe for probe in testing if probe.language in OWN][:6]
 
     drawn = ask("tests.polyglot:build", learning[:60], tmp_path / "drawn")
-    settings = training.Settings(base_models.EMBEDDED, max_length=64, folds=2, epochs=1)
+    settings = training.Settings(str(bert), folds=2, epochs=1)
     training.train(pairs.make(list(corrected(drawn))).pairs, tmp_path / "model", settings)
     before = ask(DRAW, asked, tmp_path / "before")
     after = ask(
