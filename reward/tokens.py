@@ -55,7 +55,8 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> Encoded:
         ]
         row = list(ids)
         if tokenizer.eos_token_id is not None and not (special and special[-1]):
-            # Decoders judge by the last token: it is the same one for every text.
+            # As TRL does: decoders judge by the last token, which then is the same for every text (where padding is
+            # another token).
             row.append(tokenizer.eos_token_id)
             places.append(None)
         excess = len(row) - max_length

@@ -19,6 +19,11 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatabl
 def pytest_configure(config: pytest.Config) -> None:
     """Turn warnings into errors here, and not in the gate, where an application's warnings are its own affair."""
     config.addinivalue_line("filterwarnings", "error")
+    # litellm drops the clients of its cache without closing them, and the collector finds their sockets in whatever
+    # test comes later.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+    )
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # So a shell starts what runs in its background, and programs hand it on: those that tests start could not
         # be interrupted. What is handled here is back to the default there.
