@@ -31,7 +31,12 @@ def quiet() -> None:
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # a request to the hub, in the background
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
+        import accelerate  # noqa: F401
+        import peft  # noqa: F401
+        import sklearn  # noqa: F401
         import torch  # noqa: F401
+        from datasets.utils.logging import disable_progress_bar
+        from huggingface_hub import constants
         from transformers.utils import logging
     except ImportError as error:
         raise RewardError(
@@ -39,9 +44,8 @@ def quiet() -> None:
         ) from None
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    from datasets.utils.logging import disable_progress_bar
-
     disable_progress_bar()
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # read from the environment when it was imported
 
 
 def locate(name: str) -> str:
@@ -71,12 +75,13 @@ def readable(folder: Path, kind: type[RewardError]) -> None:
     """
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         raise kind(f"{folder}: no model in it: there is no config.json")
-    if any(folder.glob("*.safetensors")):
+    weights = "adapter_model.safetensors" if (folder / "adapter_config.json").is_file() else "model*.safetensors"
+    if any(folder.glob(weights)):
         return
     pickled = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickled:
         raise kind(f"{folder}: only pickled weights ({pickled[0]}), which are not read: save them as safetensors")
-    raise kind(f"{folder}: no weights in it: there is no *.safetensors")
+    raise kind(f"{folder}: no weights in it: there is no {weights}")
 
 
 def _embedded() -> Path:
@@ -120,7 +125,7 @@ def tokenizer(place: str) -> Any:
     from transformers import AutoTokenizer
 
     with _reading(place, "its tokenizer"):
-        found = AutoTokenizer.from_pretrained(place)
+        found = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     if len(found) <= len(set(found.all_special_ids)):
         # What transformers makes of a folder that has none.
         raise BaseModelError(f"{place}: there is no tokenizer in it")
@@ -160,6 +165,7 @@ def classifier(place: str, *, seed: int, pad: int, bf16: bool = False, headless:
             place,
             num_labels=1,
             use_safetensors=True,
+            trust_remote_code=False,
             dtype=torch.bfloat16 if bf16 else torch.float32,
             output_loading_info=True,
         )
@@ -181,7 +187,7 @@ def encoder(place: str) -> Any:
 
     with _reading(place, "it as an encoder"):
         found, loading = AutoModel.from_pretrained(
-            place, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            place, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
     if set(loading["missing_keys"]) >= set(found.state_dict()):
         raise BaseModelError(f"{place}: its weights are those of another model")
@@ -195,7 +201,8 @@ def longest(place: str) -> int:
         BaseModelError: It cannot be read.
     """
     text = config(place).get_text_config()
-    positions = int(getattr(text, "max_position_embeddings", 0) or 1 << 20)
+    positions = int(getattr(text, "max_position_embeddings", 0) or 0)
+    positions = positions if positions > 0 else 1 << 20
     if text.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         positions -= 2  # their positions begin after the padding's
     return min(positions, int(tokenizer(place).model_max_length))
@@ -210,7 +217,7 @@ def config(place: str) -> Any:
     from transformers import AutoConfig
 
     with _reading(place, "its configuration"):
-        found = AutoConfig.from_pretrained(place)
+        found = AutoConfig.from_pretrained(place, trust_remote_code=False)
     if found.is_encoder_decoder:
         raise BaseModelError(
             f"{place}: {_kind(found)} has both an encoder and a decoder; a reward model is one of them"

@@ -29,8 +29,16 @@ def main() -> None:
     try:
         app()
     except BiasSuiteError as error:
-        typer.echo(f"ERROR: {error}", err=True)
-        sys.exit(4)
+        _fail(str(error))
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be installed
+            raise
+        _fail("the GPU has no room: take a smaller --batch-size or --max-length, or --lora")
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"ERROR: {message}", err=True)
+    sys.exit(4)
 
 
 if __name__ == "__main__":

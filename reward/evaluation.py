@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from reward import findings, model, statistics, style
 from reward.errors import PairError, RewardModelError
 from reward.model import FINE_TUNED, LOGISTIC, RewardModel
-from reward.pairs import RESPONSE_MARKER, Pair, parts
+from reward.pairs import RESPONSE_MARKER, Pair, parts, together
 from reward.statistics import Bin, Difference, Estimate
 
 _UNKNOWN = "UNKNOWN: the folder does not tell what the model has learned from: all records count as held out"
@@ -108,7 +108,9 @@ def evaluate(
         RewardError: The base model of a baseline cannot be had.
     """
     learned = set(tested.training.get("split", {}).get("learned_from", ()))
-    held = [pair for pair in pairs if pair.record not in learned]
+    joined = together(pairs)
+    known = {one.record for pair, one in zip(pairs, joined, strict=True) if pair.record in learned}
+    held = [one for one in joined if one.record not in known]
     if not held:
         raise PairError(
             "every record in these pairs is one that the model has learned from: nothing is left to test on"
@@ -127,7 +129,11 @@ def evaluate(
         method=tested.method,
         left_out=len(pairs) - len(held),
     )
-    return found if tested.training else replace(found, warnings=(_UNKNOWN, *found.warnings))
+    more = [] if tested.training else [_UNKNOWN]
+    shortened, cut = tested.lost([text for pair in held for text in (pair.chosen, pair.rejected)])
+    if shortened:
+        more.append(f"CUT: {shortened} texts are too long and lost a part of the instruction, {cut} of the response")
+    return replace(found, warnings=(*more, *found.warnings))
 
 
 def examine(

@@ -73,7 +73,7 @@ def warnings(found: Evaluation) -> list[str]:
         if other is not None and found.advantages[kind].upper < 0:
             said.append(f"OTHER MODEL: the {kind} one is better ({_percent(other)})")
     for title, one in longer.items():
-        if one.pairs >= LEAST_RECORDS and one.upper < 0.5:
+        if one.records >= LEAST_RECORDS and one.upper < 0.5:
             said.append(f"SLICE: {title}: it is right in {_percent(one)}")
     for group in ("axis", "detector"):
         for title, one in found.slices[group].items():

@@ -87,6 +87,9 @@ def finetune(
         recipe.base_model, seed=recipe.seed, pad=tokenizer.pad_token_id, bf16=recipe.bf16 and recipe.lora
     )
     arguments = _arguments(recipe, folder, validated=bool(validate), keep=keep)
+    last = last_checkpoint(folder) if resume else None
+    if last and _stopped(last, recipe.patience):
+        arguments.num_train_epochs = _state(last)["epoch"]  # nothing is left to train: the best epoch is loaded
     trainer = RewardTrainer(
         model=model,
         args=arguments,
@@ -99,15 +102,19 @@ def finetune(
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    last = last_checkpoint(folder) if resume else None
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # AdamW's small steps are lost in bfloat16
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     except Exception as error:
         if not is_about_writing(error):
             raise
-        survives = last_checkpoint(folder)
-        left = f"; {survives} is whole: make room and use --resume" if survives else ""
-        raise TrainingError(f"a checkpoint cannot be written to {folder}: {error}{left}") from None
+        survives = last_checkpoint(folder) if keep else None
+        left = f"; {survives} is whole" if survives else ""
+        raise TrainingError(
+            f"a checkpoint cannot be written to {folder}: {error}{left}: make room and use --resume"
+        ) from None
     step(trainer.state.global_step, trainer.state.global_step)  # also where it stopped early
     return trainer.accelerator.unwrap_model(trainer.model)
 
@@ -117,11 +124,22 @@ def last_checkpoint(folder: Path) -> Path | None:
     whole = []
     for path in folder.glob("checkpoint-*"):
         try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            _state(path)
             whole.append((int(path.name.partition("-")[2]), path))
         except (OSError, ValueError):
             continue
     return max(whole)[1] if whole else None
+
+
+def _state(checkpoint: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return told
+
+
+def _stopped(checkpoint: Path, patience: int) -> bool:
+    """Whether training had stopped early at a checkpoint."""
+    told = _state(checkpoint).get("stateful_callbacks", {}).get("EarlyStoppingCallback", {})
+    return int(told.get("attributes", {}).get("early_stopping_patience_counter", 0)) >= patience
 
 
 def forget(folder: Path) -> None:
@@ -154,7 +172,7 @@ def _arguments(recipe: Recipe, folder: Path, *, validated: bool, keep: bool) -> 
     saving = "epoch" if keep or validated else "no"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of a name that transformers gave up
-        return RewardConfig(
+        arguments = RewardConfig(
             output_dir=str(folder),
             num_train_epochs=recipe.epochs,
             learning_rate=recipe.learning_rate,
@@ -177,8 +195,12 @@ def _arguments(recipe: Recipe, folder: Path, *, validated: bool, keep: bool) -> 
             dataloader_pin_memory=not recipe.cpu,
             disable_tqdm=True,
             report_to="none",
+            restore_callback_states_from_checkpoint=True,
             logging_steps=10_000,
         )
+    if arguments.n_gpu > 1:  # one process takes one of them; several are accelerate's to share
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _lora(model: Any, seed: int) -> Any:
@@ -192,7 +214,11 @@ def _lora(model: Any, seed: int) -> Any:
         lora_alpha=32,
         target_modules="all-linear",
         # Without it the head stays as random as it was, and is not saved either.
-        modules_to_save=[name for name in ("score", "classifier", "pre_classifier") if hasattr(model, name)],
+        modules_to_save=[
+            name
+            for name, part in model.named_children()
+            if name != model.base_model_prefix and any(True for _ in part.parameters())
+        ],
     )
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from reward import base_models, inference, logistic
 from reward.errors import BaseModelError, RewardModelError
+from reward.tokens import encode
 
 Method = Literal["fine-tuned", "logistic"]
 FINE_TUNED: Method = "fine-tuned"
@@ -74,6 +75,11 @@ class RewardModel:
                 return inference.rewards(*arguments)
             # Not a matrix product, whose last digits depend on a text's place among the others.
             return np.asarray((inference.embeddings(*arguments) * self._head.weight).sum(1))
+
+    def lost(self, texts: Sequence[str]) -> tuple[int, int]:
+        """Return how many texts are too long and lose a part of the instruction, and how many of the response."""
+        found = encode(self._tokenizer, list(dict.fromkeys(texts)), self.max_length)
+        return found.shortened, found.cut
 
 
 def load(folder: Path, method: Method | None = None) -> RewardModel:

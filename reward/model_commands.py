@@ -68,6 +68,7 @@ def train(
         f"right in cross-validation on {told['cross_validation']['folds']} folds of the first: "
         f"{accuracy['fine-tuned']:.3f} fine-tuned, {accuracy['logistic']:.3f} logistic head",
         f"{told['method']} it is, in {out} ({told['seconds']:.0f} s, {told['device']})",
+        *_too_few(told),
         f"next: reward evaluate --model {out} --pairs {pairs}",
     ]
     for count, what in (
@@ -78,6 +79,15 @@ def train(
         if count:
             lines.append(f"WARNING: {count} {what}")
     tell(told, lines, as_json=as_json)
+
+
+def _too_few(told: dict[str, Any]) -> list[str]:
+    from reward.findings import LEAST_RECORDS
+
+    held = len(told["split"]["held_out"])
+    if held >= LEAST_RECORDS:
+        return []
+    return [f"WARNING: `reward evaluate` needs {LEAST_RECORDS} held-out records, here are {held}: correct more cases"]
 
 
 def evaluate(
@@ -129,8 +139,12 @@ def score(
     from reward import model, scoring
 
     texts = list(scoring.texts(_lines(source)))
+    scorer = model.load(folder)
     with progress() as note:
-        rewards = model.load(folder).score(texts, batch, lambda done, steps: note("texts", done, steps))
+        rewards = scorer.score(texts, batch, lambda done, steps: note("texts", done, steps))
+    shortened, cut = scorer.lost(texts)
+    if shortened:
+        typer.echo(f"WARNING: {shortened} texts lost a part of the instruction, {cut} of the response", err=True)
     if as_json:
         for text, reward in zip(texts, rewards, strict=True):
             tell({"reward": float(reward), "text": text}, [], as_json=True)

@@ -18,10 +18,11 @@ import json
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from bias_suite import files
 from bias_suite.cases import encodable
 from reward.annotations import SUBMITTED, Annotation
 from reward.errors import PairError
@@ -150,6 +151,25 @@ def _pair(one: Annotation, prompt: Prompt) -> Pair:
     )
 
 
+def together(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs, those about the same answer to the same question under one record.
+
+    A chatbot that is asked again, or released again, answers in the same words: a split by record alone would have
+    the same rejected text on both sides.
+    """
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    first: dict[str, str] = {}
+    for pair in pairs:
+        parent[root(pair.record)] = root(first.setdefault(pair.rejected, pair.record))
+    return [replace(pair, record=root(pair.record)) for pair in pairs]
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How far annotators of the same record agree on its verdict.
@@ -182,7 +202,10 @@ def _alpha(several: dict[str, dict[str, str]]) -> float | None:
     labels = sorted({label for verdicts in several.values() for label in verdicts.values()})
     if len(labels) < 2:  # nobody ever disagrees, or nobody judged: chance agreement is not defined
         return None
-    import krippendorff
+    try:
+        import krippendorff
+    except ImportError as error:
+        raise PairError(f"agreement needs the extra: pip install 'bias-suite[reward]' ({error})") from None
 
     people = sorted({person for verdicts in several.values() for person in verdicts})
     codes = {label: float(number) for number, label in enumerate(labels)}
@@ -199,11 +222,12 @@ def write(path: Path, pairs: Sequence[Pair]) -> None:
     if path.suffix not in (".jsonl", ".parquet"):
         raise PairError(f"{path}: the name of a file of pairs ends in .jsonl or .parquet")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".jsonl":
-            lines = [encodable(json.dumps(asdict(pair), ensure_ascii=False)) + "\n" for pair in pairs]
-            path.write_text("".join(lines), encoding="utf-8")
+            lines = (encodable(json.dumps(asdict(pair), ensure_ascii=False)) + "\n" for pair in pairs)
+            files.write(path, lines, private=True)
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # they hold what people wrote
             import pyarrow
             import pyarrow.parquet
 
@@ -231,6 +255,8 @@ def read(path: Path) -> list[Pair]:
     if not rows:
         raise PairError(f"{path}: no pairs in it")
     for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise PairError(f"{path}: pair {number} is no JSON object")
         missing = [name for name in Pair.__dataclass_fields__ if name not in row]
         if missing:
             raise PairError(f"{path}: pair {number} has no {', '.join(missing)}")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +21,14 @@ from reward.model import HEAD, TRAINING
 from reward.model_card import write_card
 
 _RUN = "run.json"
+_SAVING = ".saving-"
 # What another kind of model left would be read in place of the new one.
 _STALE = (
     "config.json",
     "adapter_config.json",
     "adapter_model.safetensors",
-    "model*.safetensors",
+    "model.safetensors",
+    "model-*-of-*.safetensors",
     "model.safetensors.index.json",
 )
 
@@ -40,10 +44,15 @@ class Desk:
         """Take the folder of the model and the name of the one for checkpoints inside it."""
         import torch
         from accelerate import PartialState
+        from accelerate.utils import DistributedType
 
         self._out = out
         self._state = PartialState(cpu=not torch.cuda.is_available())
         self.checkpoints = out / checkpoints
+        sharded = any(os.environ.get(name) == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"))
+        plain = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
+        if sharded or self._state.distributed_type not in plain:
+            raise TrainingError("only plain data parallelism is supported, as in: accelerate launch --multi_gpu")
 
     def open(self, data: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         """Make the folder ready.
@@ -62,16 +71,19 @@ class Desk:
             raise TrainingError(f"--resume: {self.checkpoints} is of other {_difference(there, told)}")
         if there is None and self.checkpoints.exists():
             raise TrainingError(f"{self.checkpoints} is not of a training: take another --out")
-        if there is None and (self._out / TRAINING).exists() and not overwrite:
-            raise TrainingError(f"{self._out} holds a model already: --overwrite, or another --out")
+        if there is None and not overwrite and self._out.is_dir() and any(self._out.iterdir()):
+            what = "holds a model already" if (self._out / TRAINING).exists() else "is not empty"
+            raise TrainingError(f"{self._out} {what}: --overwrite, or another --out")
         if there is not None and not resume and not overwrite:
             raise TrainingError(f"{self._out} holds an unfinished training: --resume, or --overwrite")
         self._state.wait_for_everyone()  # all have looked before one writes
         if self._state.is_main_process:
             with _told(self._out):
-                if not resume:
-                    finetuning.forget(self.checkpoints)
+                if not resume and self.checkpoints.exists():
+                    shutil.rmtree(self.checkpoints)
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
+                for left in self._out.glob(f"{_SAVING}*"):  # by a run that was killed
+                    shutil.rmtree(left)
         self.remember("data", told)
 
     def remembered(self, name: str) -> Any:
@@ -100,11 +112,15 @@ class Desk:
         folder = self.checkpoints / "fold"
         try:
             yield folder
-        finally:
-            self._state.wait_for_everyone()
+        except BaseException:
+            # Without waiting: the others may never come here, and the launcher ends them.
             if self._state.is_main_process:
                 finetuning.forget(folder)
-            self._state.wait_for_everyone()
+            raise
+        self._state.wait_for_everyone()
+        if self._state.is_main_process:
+            finetuning.forget(folder)
+        self._state.wait_for_everyone()
 
     def close(self, network: Any, tokenizer: Any, head: logistic.Head, told: dict[str, Any]) -> None:
         """Write the model and let go of the checkpoints.
@@ -113,14 +129,16 @@ class Desk:
             TrainingError: It cannot be written; the checkpoints are still there.
         """
         if self._state.is_main_process:
-            with _told(self._out), tempfile.TemporaryDirectory(dir=self._out, prefix=".saving-") as name:
+            with _told(self._out), tempfile.TemporaryDirectory(dir=self._out, prefix=_SAVING) as name:
                 made = Path(name)
                 _anonymous(network, told["base_model"])
-                network.save_pretrained(made)
+                # PEFT would ask the hub whether the base model's vocabulary has grown.
+                network.save_pretrained(made, **({"save_embedding_layers": False} if _is_adapter(network) else {}))
                 tokenizer.save_pretrained(made)
                 logistic.save(head, made / HEAD)
                 write_card(made / "README.md", told)
                 (made / TRAINING).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+                (self._out / TRAINING).unlink(missing_ok=True)
                 for pattern in _STALE:
                     for old in self._out.glob(pattern):
                         old.unlink()
@@ -129,6 +147,10 @@ class Desk:
                     path.replace(self._out / path.name)
             finetuning.forget(self.checkpoints)
         self._state.wait_for_everyone()
+
+
+def _is_adapter(network: Any) -> bool:
+    return hasattr(network, "peft_config")
 
 
 def _anonymous(network: Any, name: str) -> None:

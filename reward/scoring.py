@@ -77,7 +77,10 @@ class BestOfN:
         Raises:
             CallError: The model drew none.
         """
-        drawn = self._model.sample(question, self._n, self._seed)
+        try:
+            drawn = self._model.sample(question, self._n, self._seed)
+        except Exception as error:  # whatever a user's model raises
+            raise CallError(f"sample() failed: {type(error).__name__}: {' '.join(str(error).split())}") from error
         if not isinstance(drawn, list | tuple) or not drawn or not all(isinstance(text, str) for text in drawn):
             raise CallError(f"sample() returned {drawn!r:.80}, not a list of at least one str")
         rewards = self._scorer.score([TEMPLATE.format(instruction=question, response=text) for text in drawn])

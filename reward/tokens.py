@@ -54,10 +54,10 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> Encoded:
             None if mark else (begin, end) for (begin, end), mark in zip(offsets, special, strict=True)
         ]
         row = list(ids)
-        if tokenizer.eos_token_id is not None and not (special and special[-1]):
-            # As TRL does: decoders judge by the last token, which then is the same for every text (where padding is
-            # another token).
-            row.append(tokenizer.eos_token_id)
+        eos = tokenizer.eos_token_id
+        if eos is not None and (eos != tokenizer.pad_token_id or not row) and not (special and special[-1]):
+            # Decoders judge by the last token that is no padding: so it is the same one for every text.
+            row.append(eos)
             places.append(None)
         excess = len(row) - max_length
         if excess > 0:

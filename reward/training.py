@@ -22,14 +22,13 @@ from reward import base_models, finetuning, inference, logistic, saving, style
 from reward.errors import PairError, TrainingError
 from reward.finetuning import Recipe
 from reward.model import FINE_TUNED, LOGISTIC, Method
-from reward.pairs import Pair
+from reward.pairs import Pair, together
 from reward.splitting import folds, hold_out, of_records
 from reward.tokens import encode
 
 LEAST_RECORDS = 10
 CHECKPOINTS = "checkpoints"
 _SHORTEST = 32
-_CAUSAL = "ForCausalLM"
 _VERSIONS = ("bias-suite", "accelerate", "datasets", "peft", "scikit-learn", "torch", "transformers", "trl")
 
 Progress = Callable[[str, int, int], None]
@@ -93,15 +92,18 @@ def train(
     base_models.quiet()
     began = time.monotonic()
     usable, identical = _usable(pairs)
-    learn, held = hold_out([pair.record for pair in usable], settings.test_share, settings.seed)
+    joined = together(usable)
+    learn, held = hold_out([pair.record for pair in joined], settings.test_share, settings.seed)
     if not 0 < settings.learning_rate < float("inf"):
         raise TrainingError(f"--learning-rate {settings.learning_rate:g} must be above 0")
     if not 0 <= settings.seed < 1 << 32:
         raise TrainingError(f"--seed {settings.seed} must be from 0 to 2**32 - 1")
     if settings.folds > len(learn):
         raise TrainingError(f"--folds {settings.folds}: there are {len(learn)} records to learn from")
-    learning = of_records(usable, [pair.record for pair in usable], learn)
+    learning = of_records(joined, [pair.record for pair in joined], learn)
     recipe = _recipe(settings)
+    if Path(recipe.base_model).is_dir() and out.resolve() == Path(recipe.base_model).resolve():
+        raise TrainingError(f"--out {out} is the folder of --base-model: take another")
     data = {"pairs_sha256": checksum(pairs), "settings": asdict(settings)}
     desk = saving.Desk(out, CHECKPOINTS)
     desk.open(data, resume=resume, overwrite=overwrite)
@@ -132,7 +134,11 @@ def train(
             "pairs_sha256": data["pairs_sha256"],
         }
         | lost,
-        "split": {"by": "record", "learned_from": learn, "held_out": held},
+        "split": {
+            "by": "record",
+            "learned_from": _records(usable, joined, learn),
+            "held_out": _records(usable, joined, held),
+        },
         "settings": asdict(settings) | {"max_length": recipe.max_length, "lora": recipe.lora, "bf16": recipe.bf16},
         "baselines": {"length_prefers": style.prefers(learning), "style": style.fit(learning)},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS},
@@ -149,9 +155,14 @@ def checksum(pairs: Sequence[Pair]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def _records(pairs: Sequence[Pair], joined: Sequence[Pair], wanted: Sequence[str]) -> list[str]:
+    """Return the ids of the records that were joined under the wanted ones."""
+    return sorted({pair.record for pair, one in zip(pairs, joined, strict=True) if one.record in set(wanted)})
+
+
 def _usable(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
     usable = [pair for pair in pairs if pair.chosen != pair.rejected]
-    records = len({pair.record for pair in usable})
+    records = len({pair.record for pair in together(usable)})
     if records < LEAST_RECORDS:
         same = f" ({len(pairs) - len(usable)} pairs have two equal sides)" if len(usable) < len(pairs) else ""
         raise PairError(
@@ -165,7 +176,7 @@ def _recipe(settings: Settings) -> Recipe:
     import torch
 
     place = base_models.locate(settings.base_model)
-    decoder = _CAUSAL in str(base_models.config(place).architectures)
+    decoder = _is_decoder(place)
     fits = base_models.longest(place)
     length = min(fits, 1024 if decoder else 512) if settings.max_length is None else settings.max_length
     if not _SHORTEST <= length <= fits:
@@ -180,9 +191,17 @@ def _recipe(settings: Settings) -> Recipe:
         patience=settings.patience,
         seed=settings.seed,
         lora=settings.lora if settings.lora is not None else gpu and decoder,
-        bf16=gpu and torch.cuda.is_bf16_supported(),
+        bf16=gpu and torch.cuda.is_bf16_supported(including_emulation=False),
         cpu=not gpu,
     )
+
+
+def _is_decoder(place: str) -> bool:
+    from transformers.models.auto import modeling_auto
+
+    kind = base_models.config(place).model_type
+    causal, masked = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return kind in causal and kind not in masked  # BERT is in both
 
 
 def _lost(pairs: Sequence[Pair], recipe: Recipe) -> dict[str, int]:
@@ -215,6 +234,7 @@ def _choose(
         scored = of_records(pairs, records, held)
         texts = [pair.chosen for pair in scored] + [pair.rejected for pair in scored]
         rewards = inference.rewards(network, tokenizer, texts, recipe.max_length)
+        del network  # before the next one is made
         right[FINE_TUNED] += _right(rewards[: len(scored)] - rewards[len(scored) :])
     accuracy = {method: count / len(pairs) for method, count in right.items()}
     # Of two equally good ones the simpler.

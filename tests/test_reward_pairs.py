@@ -334,3 +334,22 @@ def test_pairs_are_made_counted_and_the_tutorial_s_kind_is_warned_of(tmp_path: P
     text = " ".join(run("pairs", "--from", source, "--out", out, "--prompt", "tutorial").stdout.split())
     assert "WARNING: --prompt tutorial" in text
     assert "WARNING" not in run("pairs", "--from", source, "--out", out).stdout
+
+
+# One answer, several records
+
+
+def test_records_of_the_same_answer_to_the_same_question_are_one() -> None:
+    one, two, three = made(
+        ONE,
+        replace(ONE, record="r2", new_response="Ask for references."),
+        replace(ONE, record="r3", response="Nobody."),
+    ).pairs
+    assert [pair.record for pair in pairs.together([one, two, three])] == ["r1", "r1", "r3"]
+
+
+def test_records_are_one_along_a_chain_of_equal_answers() -> None:
+    (one,) = made(ONE).pairs
+    (other,) = made(replace(ONE, record="r2", response="No.")).pairs
+    joined = pairs.together([one, other, replace(other, record="r3"), replace(one, record="r3")])
+    assert {pair.record for pair in joined} == {joined[0].record}

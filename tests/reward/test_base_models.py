@@ -160,7 +160,7 @@ def test_a_folder_without_a_configuration_holds_no_model(folder: Path) -> None:
 
 def test_a_folder_without_weights_holds_no_model(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    assert refused(lambda: base_models.locate(str(folder))).endswith("there is no *.safetensors")
+    assert refused(lambda: base_models.locate(str(folder))).endswith("there is no model*.safetensors")
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.ckpt"])

@@ -63,7 +63,8 @@ def test_nothing_is_ever_longer_than_the_model_and_nothing_goes_uncounted(
 @given(templated | phrases)
 def test_a_text_that_fits_is_what_the_tokenizer_makes_of_it(tokenizer: Any, text: str) -> None:
     ids = tokenizer(text)["input_ids"]
-    if tokenizer.eos_token_id is not None and tokenizer.sep_token is None:  # a decoder
+    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    if eos is not None and tokenizer.sep_token is None and (eos != pad or not ids):  # a decoder
         ids.append(tokenizer.eos_token_id)
     assert encode(tokenizer, [text], max(len(ids), 1)) == Encoded([ids], 0, 0)
 
@@ -122,7 +123,16 @@ def test_special_tokens_are_kept_where_others_give_way(tokenizer: Any) -> None:
         (row,) = encode(tokenizer, [text], most).ids
         if tokenizer.cls_token is not None:
             assert row[0] == tokenizer.cls_token_id
-        assert row[-1] == (tokenizer.sep_token_id if tokenizer.sep_token else tokenizer.eos_token_id)
+        if tokenizer.sep_token is not None:
+            assert row[-1] == tokenizer.sep_token_id
+
+
+def test_a_decoder_s_texts_end_in_the_same_token_where_it_is_not_the_padding(models: Path) -> None:
+    tokenizer = base_models.tokenizer(str(models / "decoder"))
+    assert tokenizer.eos_token_id == tokenizer.pad_token_id
+    assert encode(tokenizer, ["One."], 32).ids[0][-1] != tokenizer.eos_token_id
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    assert {row[-1] for row in encode(tokenizer, ["One.", "Another one?"], 32).ids} == {tokenizer.eos_token_id}
 
 
 def test_a_text_without_the_template_is_all_response(lossless: Any) -> None:
