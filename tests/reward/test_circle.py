@@ -59,10 +59,7 @@ def test_from_failing_cases_to_fewer_of_them(
     made = reward("pairs", "--from", annotations, "--out", pairs)
     assert made["pairs"] + sum(made["dropped"].values()) == 2 * CORRECTED
     assert made["agreement"] == {"records": CORRECTED, "pairs": CORRECTED, "agreeing": CORRECTED, "alpha": None}
-    trained = reward(
-        "train", "--pairs", pairs, "--out", model, "--base-model", "embedded", "--max-length", "128", "--folds", "2"
-    )
-    assert trained["seconds"] < 180
+    reward("train", "--pairs", pairs, "--out", model, "--base-model", "embedded", "--max-length", "128", "--folds", "2")
 
     # It is better than what knows nothing, on records that it has not learned from.
     found = reward("evaluate", "--model", model, "--pairs", pairs, "--report-dir", str(tmp_path))
