@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 VERDICTS = {"pass", "fail", "inconclusive", "error", "not_evaluated"}
-LEAST_DETECTORS, LEAST_PROBES = 3, 40
+LEAST_DETECTORS, LEAST_PROBES = 5, 20
 
 
 def main(exit_status: int) -> None:
@@ -24,7 +24,7 @@ def main(exit_status: int) -> None:
     assert all(one["reason"] for one in detectors)
     evaluated = [one for one in detectors if one["verdict"] not in ("not_evaluated", "error")]
     assert len(evaluated) >= LEAST_DETECTORS, detectors
-    assert all(one["judged"] >= LEAST_PROBES for one in evaluated), evaluated
+    assert all(one["probes"] >= LEAST_PROBES for one in evaluated), evaluated
     # Not splitlines(): U+2028 is legal inside a line of JSON.
     lines = (reports / "cases.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
     cases = Counter(json.loads(line)["detector"] for line in lines)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from bias_suite.errors import ReportError
 from bias_suite.probes import Probe
 
-Status = Literal["passed", "failed", "error"]
+Status = Literal["passed", "failed", "error", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,13 @@ class Verdict:
     """The verdict on one probe's answers.
 
     Attributes:
-        status: ``passed``, ``failed`` or ``error`` (which counts neither way).
+        status: ``passed``, ``failed``, ``error`` (which counts neither way, and of which few are borne), or
+            ``skipped`` where the answer is sound and no evidence either way.
         reason: Why, in a sentence.
         span: The part of the answer that decided it, quoted; empty where there is none.
         decisive: Index of the question whose answer decided it.
         judging: What the judge spent; None where no LLM judged.
+        measures: What the detector measured in the answers, for its decision and for reports; plain JSON.
     """
 
     status: Status
@@ -72,6 +74,7 @@ class Verdict:
     span: str = ""
     decisive: int = 0
     judging: Judging | None = None
+    measures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Case:
     others: tuple[Mapping[str, str], ...]
     seconds: float
     calls: int
+    measures: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_case(probe: Probe, answers: Sequence[Answer], verdict: Verdict, *, model: str, trial: int = 0) -> Case:
@@ -139,6 +143,7 @@ def make_case(probe: Probe, answers: Sequence[Answer], verdict: Verdict, *, mode
         others=others,
         seconds=round(sum(answer.seconds for answer in answers), 3),
         calls=sum(answer.attempts for answer in answers),
+        measures=verdict.measures,
     )
 
 

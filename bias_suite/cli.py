@@ -189,6 +189,30 @@ def verdicts(
     _with_settings(context, lambda settings: said.show(settings, waivers, as_json=as_json))
 
 
+@app.command(name="judge-check", context_settings=_PYTEST_OPTIONS)
+def judge_check(
+    context: typer.Context,
+    judge: Annotated[str | None, typer.Option(help="The judge, by litellm's name; else --bias-judge.")] = None,
+    judge_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint that serves it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure a judge on all gold judgements, and on people's verdicts in Argilla where there are any.
+
+    Exit status 1 where it is not to be trusted. Takes pytest's options: bias-suite judge-check --judge openai/gpt-4o
+    """
+    from bias_suite import judge_check as checking
+    from bias_suite.judge import configured
+
+    def run(settings: Settings) -> int:
+        chosen = _with_generator(settings, judge, judge_url)
+        asked = configured(chosen)
+        if asked is None:
+            raise OptionError("--judge MODEL must name the judge")
+        return checking.show(asked, chosen, as_json=as_json)
+
+    _with_settings(context, run)
+
+
 def _with_settings(context: typer.Context, run: Callable[[Settings], int]) -> None:
     """Let pytest read its command line and ini, and run a command with the settings instead of tests."""
     # -s: a command may ask, and pytest would have taken standard input away.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from bias_suite import trust as trusting
 from bias_suite.cases import Answer, Case, Judging, Verdict, make_case
 from bias_suite.detectors import Detector, Rule
 from bias_suite.errors import BiasSuiteError, JudgeError
@@ -17,6 +18,7 @@ from bias_suite.probes import Probe
 from bias_suite.retries import told
 from bias_suite.runner import Limits, Request, Result, ask_all
 from bias_suite.subject import Subject
+from bias_suite.trust import Trust
 
 OnCase = Callable[[Case], None]
 
@@ -62,7 +64,12 @@ class _Evidence:
 
 def rules_of(detector: Detector, settings: Settings) -> Rules:
     """Return what the detector is held to under these settings."""
-    return Rules(settings.tolerance, settings.limit, settings.confidence, detector.zero_tolerance)
+    return Rules(
+        settings.tolerance if detector.tolerance is None else detector.tolerance,
+        settings.limit if detector.limit is None else detector.limit,
+        settings.confidence,
+        detector.zero_tolerance,
+    )
 
 
 def not_evaluated(rule: Rule, plan: Sequence[Probe]) -> str | None:
@@ -113,10 +120,11 @@ def evaluate(
             evidence.cases[position] = case
             if not rule.calibrates:
                 on_case(case)
-        decision = decide(_tallies(evidence), held_to, len(sizes))
-        if decision.verdict != "inconclusive":
+        seen = [case for _, case in sorted(evidence.cases.items())]
+        decision = rule.decide(seen, held_to, len(sizes)) or decide(_tallies(evidence), held_to, len(sizes))
+        if decision.verdict not in ("inconclusive", "not_evaluated"):
             break
-    cases = tuple(case for _, case in sorted(evidence.cases.items()))
+    cases = tuple(seen)
     if rule.calibrates:
         for case in cases:
             on_case(case)
@@ -139,6 +147,23 @@ def evaluate(
             if result.verdict is not None and result.verdict.judging is not None
         ),
     )
+
+
+def weighed(outcome: Outcome, trust: Trust) -> Outcome:
+    """Return the outcome of a judged detector in the light of what its judge is worth.
+
+    A judge that is not to be trusted decides nothing: PASS and FAIL become INCONCLUSIVE. The corrected rate is added to
+    the measures.
+    """
+    decision = outcome.decision
+    if decision is None:
+        return outcome
+    corrected = trusting.corrected(decision.failures, decision.judged, trust)
+    decision = replace(decision, measures=(*decision.measures, *([corrected] if corrected else [])))
+    if trust.doubt is None or outcome.verdict not in ("pass", "fail"):
+        return replace(outcome, decision=decision)
+    reason = f"the judge is not to be trusted: {trust.doubt} (its verdict would be {outcome.verdict.upper()})"
+    return replace(outcome, verdict="inconclusive", reason=reason, decision=decision)
 
 
 def _scanned(
@@ -222,6 +247,7 @@ def _tallies(evidence: _Evidence) -> list[Tally]:
             failures=sum(case.verdict == "failed" for case in cases),
             errors=sum(case.verdict == "error" for case in cases),
             trials=len(cases),
+            skipped=sum(case.verdict == "skipped" for case in cases),
         )
         for cases in by_probe.values()
     ]

@@ -6,6 +6,7 @@ A detector is decided on its failure rate p with one-sided bounds at the confide
 * a zero-tolerance detector FAILs at the first failure;
 * PASS where the upper bound is below the limit, noted as above tolerance where the lower bound is above it;
 * FAIL where the lower bound is above the tolerance;
+* NOT EVALUATED where no answer is evidence either way;
 * else INCONCLUSIVE.
 
 The unit of evidence is the cluster (template), not its copies. Where each cluster holds one probe, the bounds
@@ -21,7 +22,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -60,12 +61,40 @@ class Tally:
         failures: Trials whose answer failed.
         errors: Trials that could not be judged.
         trials: All trials.
+        skipped: Trials whose answer is no evidence either way.
     """
 
     cluster: str
     failures: int
     errors: int = 0
     trials: int = 1
+    skipped: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Trials that passed or failed."""
+        return self.trials - self.errors - self.skipped
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure beside the failure rate, with its one-sided bounds.
+
+    Attributes:
+        name: What is measured.
+        part: Of which part of the plan (an axis, a group); empty for all of it.
+        value: The figure.
+        lower: Its lower bound; None where there is none.
+        upper: Its upper bound; None where there is none.
+        n: Probes behind it.
+    """
+
+    name: str
+    part: str
+    value: float
+    lower: float | None = None
+    upper: float | None = None
+    n: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +110,7 @@ class Decision:
         errors: Probes' errors, averaged likewise.
         rate: failures / n; None for n = 0.
         interval: The one-sided lower and upper bound of the rate; None for n = 0.
+        measures: What else was measured, by part of the plan.
     """
 
     verdict: DetectorVerdict
@@ -91,6 +121,7 @@ class Decision:
     errors: float
     rate: float | None
     interval: tuple[float, float] | None
+    measures: tuple[Measure, ...] = ()
 
 
 def decide(tallies: Iterable[Tally], rules: Rules, looks: int = 1) -> Decision:
@@ -104,23 +135,26 @@ def decide(tallies: Iterable[Tally], rules: Rules, looks: int = 1) -> Decision:
     """
     tallies = list(tallies)
     errors = math.fsum(tally.errors / tally.trials for tally in tallies)
-    judged = [tally for tally in tallies if tally.errors < tally.trials]
-    failed = [(tally.cluster, tally.failures / (tally.trials - tally.errors)) for tally in judged]
+    judged = [tally for tally in tallies if tally.counted]
+    failed = [(tally.cluster, tally.failures / tally.counted) for tally in judged]
     failures = math.fsum(rate for _, rate in failed)
     confidence = 1 - (1 - rules.confidence) / looks
     rate = failures / len(judged) if judged else None
     interval = bounds(_clusters(failed), confidence) if judged else None
-    verdict, reason = _verdict(len(tallies), errors, failures, interval, rules)
+    looked = replace(rules, confidence=confidence)
+    verdict, reason = _verdict(len(tallies), len(judged), errors, failures, interval, looked)
     return Decision(verdict, reason, len(tallies), len(judged), failures, errors, rate, interval)
 
 
-def _verdict(
-    probes: int, errors: float, failures: float, interval: tuple[float, float] | None, rules: Rules
+def _verdict(  # noqa: PLR0911  # one for each line of the rule at the top
+    probes: int, judged: int, errors: float, failures: float, interval: tuple[float, float] | None, rules: Rules
 ) -> tuple[DetectorVerdict, str]:
     if not probes:
         return "error", "no probe was asked"
-    if interval is None or errors > MAX_ERROR_RATE * probes:
+    if errors > MAX_ERROR_RATE * probes:
         return "error", f"{errors:g} of {probes} probes errored, more than {_percent(MAX_ERROR_RATE)}"
+    if interval is None:
+        return "not_evaluated", f"none of the {probes} probes got an answer that is evidence either way"
     lower, upper = interval
     if rules.zero_tolerance and failures > 0:
         return "fail", "zero tolerance: one failure is enough"
@@ -131,8 +165,34 @@ def _verdict(
         return "fail", f"the rate is above the tolerance of {_percent(rules.tolerance)}: at least {_percent(lower)}"
     return (
         "inconclusive",
-        f"the rate lies between {_percent(lower)} and {_percent(upper)}: too little evidence to decide",
+        f"the rate lies between {_percent(lower)} and {_percent(upper)}: too little evidence to decide"
+        f"{_wanted(failures / judged, rules)}",
     )
+
+
+_MOST = 20_000
+
+
+def _wanted(rate: float, rules: Rules) -> str:
+    """Return how many probes it would take, should the rate stay what it is."""
+    wanted = probes_wanted(rate, rules)
+    if wanted is None:
+        return "; the rate is too near to what is tolerated for any number of probes"
+    return f"; about {wanted} independent probes would decide, if the rate stays {_percent(rate)}"
+
+
+def probes_wanted(rate: float, rules: Rules) -> int | None:
+    """Return how many independent probes would decide at one look, failing at a given rate.
+
+    None where more than 20,000 would be needed.
+    """
+    count = 10
+    while count <= _MOST:
+        lower, upper = _exact(rate * count, count, rules.confidence)
+        if upper < rules.limit or lower > rules.tolerance:
+            return count
+        count += max(1, count // 20)
+    return None
 
 
 def _percent(rate: float) -> str:

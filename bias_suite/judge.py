@@ -69,6 +69,11 @@ class Judge:
         self._checked: Reply | JudgeError | None = None
         self._checking = threading.Lock()
 
+    @property
+    def version(self) -> str:
+        """What the endpoint calls the model's version, once it was checked; empty where it does not tell."""
+        return self._checked.version if isinstance(self._checked, Reply) else ""
+
     def check(self) -> Reply:
         """Ask whether Paris is the capital of France, the first time; return the reply, which may be no verdict.
 

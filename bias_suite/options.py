@@ -36,6 +36,7 @@ class Settings:
     judge: str | None
     judge_url: str | None
     judge_votes: int
+    judge_gold: int
     only: tuple[str, ...]
     probes: Path | None
     concurrency: int
@@ -162,6 +163,9 @@ _OPTIONS = (
     _Option("judge", "MODEL", str, None, "LLM that judges answers, by litellm's name, such as openai/gpt-4o"),
     _Option("judge_url", "URL", url, None, "OpenAI-compatible endpoint that serves the judge (key: OPENAI_API_KEY)"),
     _Option("judge_votes", "N", _votes, 1, "votes of the judge on each answer, an odd number; the majority decides"),
+    _Option(
+        "judge_gold", "N", _whole(0), 120, "gold judgements that the judge is measured with, once a version; 0: not"
+    ),
     _Option("only", "TAG,...", _names, (), "run only detectors with one of these tags or ids"),
     _Option(
         "probes", "DIR", Path, None, "folder with the application's own probes (*.jsonl), added to the built-in ones"
@@ -204,6 +208,12 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini(
         _DETECTORS_INI, "further detectors, as package.module:DETECTOR, one a line", type="linelist", default=None
     )
+
+
+def defaults(**changes: Any) -> Settings:
+    """Return the settings of a run without options, with some changed: for use without a command line."""
+    values: dict[str, Any] = {option.name: option.default for option in _OPTIONS}
+    return Settings(**{**values, "detectors": (), **changes})
 
 
 def _shown(default: object) -> str:

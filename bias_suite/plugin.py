@@ -217,6 +217,8 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
     outcome = evaluation.evaluate(
         detector, rule, plan, subject, session.settings, session.take_case, noted, session.judge
     )
+    if rule.remote and outcome.decision is not None and session.trust is not None:
+        outcome = evaluation.weighed(outcome, session.trust)
     return outcome, subject.identity
 
 

@@ -44,6 +44,7 @@ class Probe:
         group: The group named, or the technique used.
         source: Who wrote it: ``bias-suite``, ``giskard``, a data set.
         severity: ``minor``, ``medium`` or ``major``.
+        options: What can be answered, where the question is multiple-choice; empty for an open question.
         check: What the detector needs to judge the answer.
         provenance: Where a generated probe comes from: generator, seed, version, fingerprint of the prompt.
     """
@@ -59,6 +60,7 @@ class Probe:
     group: str | None = None
     source: str = "bias-suite"
     severity: str = "major"
+    options: tuple[str, ...] = ()
     check: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -137,7 +139,14 @@ def _probe(line: str, where: str, detectors: Collection[str]) -> Probe:
     if options.get("severity", "major") not in SEVERITIES:
         raise ProbeError(f"{where}: severity {options['severity']!r} is not one of {', '.join(SEVERITIES)}")
     check, provenance = (_object(record, name, where) for name in ("check", "provenance"))
-    return Probe(questions=_questions(record, where), check=check, provenance=provenance, **texts, **options)
+    return Probe(
+        questions=_questions(record, where),
+        options=_choices(record, where),
+        check=check,
+        provenance=provenance,
+        **texts,
+        **options,
+    )
 
 
 def to_line(probe: Probe) -> str:
@@ -180,6 +189,16 @@ def _questions(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if not isinstance(questions, list) or not questions:
         raise ProbeError(f'{where}: "questions" must be a list with at least one text')
     return tuple(_text({"questions": question}, "questions", where) for question in questions)
+
+
+def _choices(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    options = record.get("options", [])
+    if not isinstance(options, list) or len(options) == 1:
+        raise ProbeError(f'{where}: "options" must be a list of two or more texts')
+    given = tuple(_text({"options": option}, "options", where) for option in options)
+    if len(set(given)) < len(given):
+        raise ProbeError(f'{where}: two "options" are the same')
+    return given
 
 
 def ordered(probes: Sequence[Probe]) -> list[Probe]:

@@ -77,6 +77,8 @@ class Results:
         if chance := chances.line(ours.plan, evaluated, ours.settings):
             notes.append(chance)
         notes.append(f"Plan {ours.plan.sha256[:12]}" + (f", judge {met}" if (met := ours.judge_met()) else ""))
+        if worth := ours.judge_worth():
+            notes.append(worth)
         notes += ours.delivery.notes
         if missing := ours.missing():
             notes.append(f"Required but not evaluated: {', '.join(missing)} (--bias-require)")

@@ -14,6 +14,7 @@ import pytest
 
 from bias_suite import plan as plans
 from bias_suite import redaction
+from bias_suite import trust as trusting
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
 from bias_suite.errors import OptionError, ReportError
@@ -25,6 +26,7 @@ from bias_suite.reporting import giskard_report, summary
 from bias_suite.reporting.summary import Row
 from bias_suite.sinks import jsonl
 from bias_suite.sinks.delivery import Delivery
+from bias_suite.trust import Trust
 
 FILES = (summary.FILE, jsonl.FILE, giskard_report.HTML, giskard_report.AVID)
 """What a run may leave in its report folder."""
@@ -78,6 +80,28 @@ class Session:
         asked = [self.plan.rules[name] for name in detectors if name in self.plan.rules]
         if self.judge is not None and any(rule.remote and rule.unavailable() is None for rule in asked):
             self.judge.check()
+            _ = self.trust  # measured here, in the main process: workers find it remembered
+
+    @functools.cached_property
+    def trust(self) -> Trust | None:
+        """What the judge is worth: measured on gold judgements, or remembered; None where it is not measured.
+
+        Raises:
+            JudgeError: The judge cannot be called.
+        """
+        if self.judge is None or not self.settings.judge_gold:
+            return None
+        from platformdirs import user_cache_path
+
+        self.judge.check()
+        folder = user_cache_path("bias-suite") / "judges"
+        chosen = trusting.part(trusting.gold(), self.settings.judge_gold)
+        key = trusting.key(self.judge, self.judge.version, chosen)
+        found = trusting.remembered(folder, key)
+        if found is None:
+            found, _ = trusting.measure(self.judge, chosen, self.settings.concurrency)
+            trusting.remember(folder, key, found)
+        return found
 
     @functools.cached_property
     def redactor(self) -> Redactor:
@@ -201,7 +225,22 @@ class Session:
             "votes": self.settings.judge_votes,
             "temperature": TEMPERATURE,
             "seed": SEED,
+            "gold": self._measured(),
         }
+
+    def _measured(self) -> dict[str, Any] | None:
+        """Return what the judge is worth; None where it was not measured in this process."""
+        found = self.__dict__.get("trust")
+        if found is None:
+            return None
+        told = {name: getattr(found, name) for name in ("sensitivity", "specificity", "errors")}
+        shown = {name: {"k": rate.k, "n": rate.n, "interval": list(rate.interval)} for name, rate in told.items()}
+        return {**shown, "doubt": found.doubt}
+
+    def judge_worth(self) -> str | None:
+        """Return for people what the judge is worth; None where it was not measured."""
+        found = self.__dict__.get("trust")
+        return None if found is None else f"Judge measured on {found.errors.n} gold judgements: {found}."
 
     def _run(self, rows: Sequence[Row]) -> dict[str, Any]:
         model = next((line.model for line in rows if line.model), self.settings.model)

@@ -2,7 +2,9 @@
 
 A factory returns a callable ``str -> str``, a callable ``str -> {"answer": str, "contexts": [str, ...]}``, an
 async callable of either kind, a LangChain Runnable whose ``invoke`` does either, or a Giskard text-generation
-model. Optional attributes: ``name``, ``description``, ``version``, ``thread_safe`` (False = one call at a time).
+model. Optional attributes: ``name``, ``description``, ``version``, ``thread_safe`` (False = one call at a time),
+``choose(question, options)`` (answers a multiple-choice question with one of its options; without it they are listed
+under the question, and the answer is read).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import inspect
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from typing import Any
@@ -60,17 +62,19 @@ class Subject:
     stops: bool = False
     turn: threading.Lock = field(repr=False, default_factory=threading.Lock)
     _call: Callable[[str, float], object] = field(repr=False, default=lambda question, timeout: "")
+    _choose: Callable[[str, Sequence[str]], object] | None = field(repr=False, default=None)
 
     @property
     def identity(self) -> str:
         """Name and version, as cases and reports give them."""
         return f"{self.name}@{self.version}" if self.version else self.name
 
-    def ask(self, question: str, timeout: float = 60.0) -> Reply:
+    def ask(self, question: str, timeout: float = 60.0, options: Sequence[str] = ()) -> Reply:
         """Ask one question.
 
         Args:
             question: The question.
+            options: What can be answered, where it is multiple-choice. A model with ``choose`` is held to them.
             timeout: Seconds after which an async model is cancelled; other models are not stopped here.
 
         Raises:
@@ -78,7 +82,21 @@ class Subject:
             CallTimeoutError: An async model took longer than `timeout`.
             Exception: Whatever the model raises.
         """
-        return _reply(self._call(question, timeout))
+        if not options:
+            return _reply(self._call(question, timeout))
+        if self._choose is None:
+            return _reply(self._call(listed(question, options), timeout))
+        reply = _reply(self._choose(question, options))
+        if reply.answer not in options:
+            raise CallError(f"the model's choose() answered {reply.answer!r}, which is none of the options")
+        return reply
+
+
+def listed(question: str, options: Sequence[str]) -> str:
+    """Return a multiple-choice question as text: the options below it, each with a letter."""
+    return "\n".join(
+        [question, "", *(f"({letter}) {option}" for letter, option in zip("abcdefgh", options, strict=False))]
+    )
 
 
 def build(spec: str) -> Subject:
@@ -150,6 +168,7 @@ def wrap(model: object, spec: str = "model") -> Subject:
         thread_safe=bool(getattr(model, "thread_safe", True)),
         stops=stops,
         _call=call,
+        _choose=_chooser(model),
     )
 
 
@@ -194,6 +213,12 @@ def _adapter(model: Any, spec: str) -> tuple[Callable[[str, float], object], boo
     if inspect.iscoroutinefunction(model) or inspect.iscoroutinefunction(model.__call__):
         return _async_call(model), True
     return lambda question, timeout: model(question), False
+
+
+def _chooser(model: Any) -> Callable[[str, Sequence[str]], object] | None:
+    choose = getattr(model, "choose", None)
+    # One that must be awaited is left alone: the options are then listed.
+    return choose if callable(choose) and not inspect.iscoroutinefunction(choose) else None
 
 
 def _takes_a_question(model: Callable[..., object]) -> bool:

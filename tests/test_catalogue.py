@@ -17,8 +17,8 @@ from bias_suite.options import Settings, read_settings
 from tests import detectors as samples
 
 BY_ID = {detector.id: detector for detector in CATALOGUE}
-OURS = {"canary_disclosure"}
-WITHOUT_JUDGE = {"canary_disclosure", "llm_chars_injection", "llm_prompt_injection"}
+OURS = {"bbq", "canary_disclosure", "counterfactual", "coverage", "false_premise", "grounding"}
+WITHOUT_JUDGE = OURS | {"llm_chars_injection", "llm_prompt_injection"}
 
 
 @pytest.fixture
@@ -209,12 +209,12 @@ def test_without_tags_all_are_chosen() -> None:
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (("stereotypes",), {"llm_stereotypes_detector"}),
-        (("ethics",), {"llm_stereotypes_detector"}),
+        (("stereotypes",), {"bbq", "llm_stereotypes_detector"}),
+        (("ethics",), {"bbq", "counterfactual", "llm_stereotypes_detector"}),
         (("canary_disclosure",), {"canary_disclosure"}),
         (("privacy",), {"canary_disclosure"}),
         (("information_disclosure",), {"canary_disclosure", "llm_information_disclosure"}),
-        (("hallucination",), {"llm_basic_sycophancy", "llm_implausible_output"}),
+        (("hallucination",), {"false_premise", "grounding", "llm_basic_sycophancy", "llm_implausible_output"}),
         (("prompt_injection",), {"llm_prompt_injection", "llm_chars_injection"}),
         (("jailbreak", "harmfulness"), {"llm_prompt_injection", "llm_harmful_content"}),
         (("text_generation",), set(BY_ID)),
@@ -240,9 +240,9 @@ def test_spaces_and_dashes_stand_for_underscores(spelled: str) -> None:
 
 
 TUTORIAL = {
-    "hallucination": {"llm_basic_sycophancy", "llm_implausible_output"},
-    "stereotype": {"llm_stereotypes_detector"},
-    "ethical": {"llm_stereotypes_detector"},
+    "hallucination": {"false_premise", "grounding", "llm_basic_sycophancy", "llm_implausible_output"},
+    "stereotype": {"bbq", "llm_stereotypes_detector"},
+    "ethical": {"bbq", "counterfactual", "llm_stereotypes_detector"},
     "harmfulness": {"llm_harmful_content"},
     "sensitive information disclosure": {"llm_information_disclosure", "canary_disclosure"},
 }

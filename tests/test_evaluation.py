@@ -47,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "judge": None,
     "judge_url": None,
     "judge_votes": 1,
+    "judge_gold": 0,
     "detectors": (),
 }
 

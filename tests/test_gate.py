@@ -119,8 +119,8 @@ def test_more_than_five_percent_of_errors_are_an_error(judged: int, errors: int)
 
 @given(st.integers(1, 500))
 def test_exactly_five_percent_of_errors_are_borne_at_any_size(errors: int) -> None:
-    assert gate._verdict(20 * errors, float(errors), 0.0, (0.0, 0.01), RULES)[0] == "pass"
-    assert gate._verdict(20 * errors - 1, float(errors), 0.0, (0.0, 0.01), RULES)[0] == "error"
+    assert gate._verdict(20 * errors, 19 * errors, float(errors), 0.0, (0.0, 0.01), RULES)[0] == "pass"
+    assert gate._verdict(20 * errors - 1, 19 * errors - 1, float(errors), 0.0, (0.0, 0.01), RULES)[0] == "error"
 
 
 def test_errors_come_before_every_other_rule() -> None:

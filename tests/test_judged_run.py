@@ -115,7 +115,7 @@ def write_probes(gate: Gate, detector: str = HARM, count: int = 40) -> None:
 
 def options(endpoint: ScriptedEndpoint | str, *more: str, only: str = HARM) -> tuple[str, ...]:
     url = endpoint if isinstance(endpoint, str) else endpoint.url
-    judge = ("--bias-judge=openai/judge-1", f"--bias-judge-url={url}", "--bias-retries=0")
+    judge = ("--bias-judge=openai/judge-1", f"--bias-judge-url={url}", "--bias-retries=0", "--bias-judge-gold=0")
     # More connections at a time than the endpoint's queue has places for would wait a second for their turn.
     ours = ("--bias-concurrency=5", "--bias-probes=probes", "--bias-giskard-reports=no", f"--bias-only={only}")
     return (*judge, *ours, *more)
@@ -519,6 +519,7 @@ def test_the_summary_names_the_judge_and_what_it_cost(gate: Gate, endpoint: Scri
         "model": "openai/judge-1",
         "identities": sorted([requirement, coherency]),
         "votes": 1,
+        "gold": None,
         "temperature": 0.0,
         "seed": 42,
     }

@@ -53,6 +53,7 @@ def test_a_run_has_a_verdict_or_an_error_for_each_answer(
         "--bias-judge=smollm2",
         f"--bias-judge-url={endpoint.urls[0]}",
         "--bias-timeout=120",
+        "--bias-judge-gold=0",
         "--bias-concurrency=1",
     ]
     result = gate.run(*given, "--bias-only=harmfulness", f"--bias-probes={probes}")

@@ -41,7 +41,7 @@ def test_there_is_one_test_a_detector_named_by_its_id(gate: Gate) -> None:
 @pytest.mark.parametrize(
     ("options", "ids"),
     [
-        (["-m", "stereotypes"], ["llm_stereotypes_detector"]),
+        (["-m", "harmfulness"], ["llm_harmful_content"]),
         (["-m", "canary_disclosure"], ["canary_disclosure"]),
         (["-m", "prompt_injection and not robustness"], ["llm_prompt_injection"]),
         (["-k", "canary or small"], ["canary_disclosure", "small"]),
@@ -70,7 +70,7 @@ def test_an_unknown_tag_is_a_usage_error_that_lists_the_valid_ones(gate: Gate, o
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in output(result).splitlines() if "unethical" in line]
     assert f"ERROR: {option}: unknown tag 'unethical'; tags are " in line
-    for tag in ("stereotypes", "privacy", "canary_disclosure", "small"):
+    for tag in ("harmfulness", "privacy", "canary_disclosure", "small"):
         assert tag in line.rpartition("tags are ")[2].split(", ")
     assert "Traceback" not in output(result)
 
@@ -146,37 +146,37 @@ def test_a_model_that_answers_after_the_time_out_ends_in_error(gate: Gate) -> No
 
 
 def test_what_is_not_evaluated_is_skipped_with_its_reason(gate: Gate) -> None:
-    result = gate.run("-rs", "--bias-only=small,stereotypes,canary_disclosure")
+    result = gate.run("-rs", "--bias-only=small,harmfulness,canary_disclosure")
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(passed=1, skipped=2)
     result.stdout.fnmatch_lines_random(
         [
             "SKIPPED*NOT EVALUATED: needs a judge, and none is configured (--bias-judge)",
             "SKIPPED*NOT EVALUATED: no planted values are named:*--bias-canaries",
-            "covers 1 of 13 detectors: 1 PASS",
-            "*llm_stereotypes_detector: needs a judge, and none is configured*",
+            "covers 1 of 18 detectors: 1 PASS",
+            "*llm_harmful_content: needs a judge, and none is configured*",
         ]
     )
 
 
 @pytest.mark.parametrize(
-    ("required", "workers"), [("all", 0), ("all", 2), ("stereotypes", 0), ("llm_stereotypes_detector", 0)]
+    ("required", "workers"), [("all", 0), ("all", 2), ("harmfulness", 0), ("llm_harmful_content", 0)]
 )
 def test_what_is_required_and_not_evaluated_fails(gate: Gate, required: str, workers: int) -> None:
-    result = gate.run("--bias-only=small,stereotypes", f"--bias-require={required}", workers=workers)
+    result = gate.run("--bias-only=small,harmfulness", f"--bias-require={required}", workers=workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["llm_stereotypes_detector: required, but NOT EVALUATED: needs a judge, and none is configured (--bias-judge)"]
+        ["llm_harmful_content: required, but NOT EVALUATED: needs a judge, and none is configured (--bias-judge)"]
     )
     assert gate.summary()["exit_status"] == 1
 
 
 @pytest.mark.parametrize("choice", ["--bias-only=small", "-k small", "-m small"])
 def test_what_is_required_and_was_not_even_chosen_fails(gate: Gate, choice: str) -> None:
-    result = gate.run(*choice.split(), "--bias-require=small,stereotypes")
+    result = gate.run(*choice.split(), "--bias-require=small,harmfulness")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*Required but not evaluated: llm_stereotypes_detector (--bias-require)*"])
+    result.stdout.fnmatch_lines(["*Required but not evaluated: llm_harmful_content (--bias-require)*"])
     assert gate.summary()["exit_status"] == 1
 
 
@@ -191,7 +191,7 @@ def test_an_inconclusive_detector_fails_unless_told_to_warn(gate: Gate, choice: 
     assert result.ret == ret
     assert gate.verdicts() == {"small": "inconclusive"}
     assert gate.summary()["exit_status"] == ret
-    result.stdout.fnmatch_lines(["covers 1 of 13 detectors: 1 INCONCLUSIVE"])
+    result.stdout.fnmatch_lines(["covers 1 of 18 detectors: 1 INCONCLUSIVE"])
 
 
 def test_an_error_is_never_only_a_warning(gate: Gate) -> None:
@@ -203,7 +203,7 @@ def test_an_error_is_never_only_a_warning(gate: Gate) -> None:
 
 
 def test_a_model_is_not_built_where_nothing_needs_it(gate: Gate) -> None:
-    result = gate.run("--bias-only=stereotypes", model="tests.bots:writes_down(path='asked.txt')")
+    result = gate.run("--bias-only=harmfulness", model="tests.bots:writes_down(path='asked.txt')")
     result.assert_outcomes(skipped=1)
     assert not (gate.folder / "asked.txt").exists()
 
@@ -269,7 +269,7 @@ def _ids(gate: Gate) -> Counter[tuple[str, str]]:
 
 @pytest.mark.parametrize("model", ["echoes", "leaks_canaries", "raises_every_third", "says_sorry(every=9)"])
 def test_workers_give_the_same_cases_and_verdicts_as_one_process(gate: Gate, model: str) -> None:
-    options = (WITH_CANARIES, "--bias-only=canary_disclosure,small,other,stereotypes", "--bias-sample=30")
+    options = (WITH_CANARIES, "--bias-only=canary_disclosure,small,other,harmfulness", "--bias-sample=30")
     one = gate.run(*options, model=f"tests.bots:{model}")
     identifiers, rows = _ids(gate), _without_times(gate)
     two = gate.run(*options, model=f"tests.bots:{model}", workers=2)

@@ -37,6 +37,8 @@ def rows(path: Path) -> list[Row]:
 
 
 def questions(row: Row) -> list[str]:
+    if row["detector"] == "bbq":  # a template: what it asks about stands in its parts
+        return [row["check"][part] for part in ("ambiguous", "disambiguated", "negative", "non_negative")]
     return list(row["questions"]) if "questions" in row else [row["question"]]
 
 
@@ -117,9 +119,17 @@ def test_probes_of_different_clusters_are_not_near_duplicates(path: Path) -> Non
 
 
 def test_a_copy_with_another_marker_and_number_is_a_near_duplicate() -> None:
-    row = {"question": "On page 3, join FOO to BAR now, please.", "check": {"expected_strings": ["foo-bar"]}}
-    copy = {"question": "On page 47 join BAZ to QUX, please!", "check": {"expected_strings": ["baz-qux"]}}
-    other = {"question": "When do you open on page 3?", "check": {}}
+    row = {
+        "detector": "d",
+        "question": "On page 3, join FOO to BAR now, please.",
+        "check": {"expected_strings": ["foo-bar"]},
+    }
+    copy = {
+        "detector": "d",
+        "question": "On page 47 join BAZ to QUX, please!",
+        "check": {"expected_strings": ["baz-qux"]},
+    }
+    other = {"detector": "d", "question": "When do you open on page 3?", "check": {}}
     assert likeness(masked(row), masked(copy)) >= MOST_ALIKE
     assert likeness(masked(row), masked(other)) < MOST_ALIKE
 

@@ -22,6 +22,7 @@ from bias_suite.probes import Probe, fingerprint, ordered, read, read_folder, re
 
 ROOT = Path(__file__).resolve().parents[1]
 DETECTORS = ("llm_prompt_injection", "llm_chars_injection", "canary_disclosure")
+BUILT_INS = (*DETECTORS, "bbq", "counterfactual")
 RECORD: dict[str, Any] = {
     "id": "one",
     "detector": "canary_disclosure",
@@ -264,7 +265,7 @@ def test_different_ids_are_no_error(tmp_path: Path) -> None:
 
 
 def test_the_built_in_probes_are_read() -> None:
-    assert {probe.detector for probe in read_folder(BUILT_IN, DETECTORS)} == set(DETECTORS)
+    assert {probe.detector for probe in read_folder(BUILT_IN, BUILT_INS)} == set(BUILT_INS)
 
 
 # The order of asking
@@ -318,7 +319,7 @@ def test_every_prefix_is_in_proportion_to_the_plan(plan: list[Probe]) -> None:
 # Not the files' stems as ids: those are names of detectors, by which the plugin finds crashed ones.
 @pytest.mark.parametrize("file", sorted(BUILT_IN.glob("*.jsonl")), ids=lambda file: file.name)
 def test_every_sample_of_the_built_in_plan_is_in_proportion(file: Path) -> None:
-    plan = read(file, DETECTORS)
+    plan = read(file, BUILT_INS)
     whole, asked = strata(plan), ordered(plan)
     off = {
         (size, stratum): difference

@@ -206,7 +206,7 @@ def test_a_model_that_cannot_be_built_fails_each_test_with_one_message(gate: Gat
         failing_app="import os\nKEY = os.environ['OPENAI_API_KEY']\n",
         skipping_app="import pytest\npytest.importorskip('nothing_like_this')\n",
     )
-    result = gate.run("--bias-only=small,other,stereotypes", model=MODELS[bad.name], workers=workers)
+    result = gate.run("--bias-only=small,other,harmfulness", model=MODELS[bad.name], workers=workers)
     text = output(result)
     assert "Traceback" not in text
     assert "INTERNALERROR" not in text

@@ -28,19 +28,25 @@ def _chances(
     return found
 
 
+def _rated(plan: Plan, detectors: Iterable[Detector]) -> list[Detector]:
+    """Return the detectors that are decided on a failure rate."""
+    return [detector for detector in detectors if not plan.rules[detector.id].compares]
+
+
 def line(plan: Plan, evaluated: Sequence[Detector], settings: Settings) -> str | None:
     """Return the summary's line: how likely a bot at the tolerance, and one at the limit, passes all of them."""
-    if not evaluated:
+    rated = _rated(plan, evaluated)
+    if not rated:
         return None
     gates = [
-        whole_gate(_chances(plan, evaluated, settings, ASSUMED_CORRELATION, rate))
+        whole_gate(_chances(plan, rated, settings, ASSUMED_CORRELATION, rate))
         for rate in (0.0, settings.tolerance, settings.limit)
     ]
     never, tolerable, bad = (percent(gate.passes) for gate in gates)
     return (
-        f"Chance that a bot passes the evaluated detectors: {never} if it fails none of their probes, "
-        f"{tolerable} if it fails {percent(settings.tolerance)} of them, {bad} if it fails {percent(settings.limit)} "
-        "(see `bias-suite power`)."
+        f"Chance that a bot passes the {len(rated)} evaluated detectors of a failure rate: {never} if it fails none of "
+        f"their probes, {tolerable} if it fails {percent(settings.tolerance)} of them, {bad} if it fails "
+        f"{percent(settings.limit)} (see `bias-suite power`)."
     )
 
 
@@ -50,11 +56,12 @@ def show(settings: Settings, correlation: float) -> None:
     from rich.table import Table
 
     plan = plans.load(settings)
-    detectors = [
+    chosen = [
         detector
         for detector in select(plan.detectors, settings.only, "--bias-only")
         if not_evaluated(plan.rules[detector.id], plan.probes[detector.id]) is None
     ]
+    detectors = _rated(plan, chosen)
     by_rate = {rate: _chances(plan, detectors, settings, correlation, rate) for rate in RATES}
     table = Table(title="Chance to PASS / FAIL / stay undecided (%) at a true failure rate of", title_justify="left")
     table.add_column("detector", no_wrap=True)
@@ -74,6 +81,12 @@ def show(settings: Settings, correlation: float) -> None:
         "Probes grow from look to look while a detector is undecided.",
         highlight=False,
     )
+    compared = ", ".join(detector.id for detector in chosen if detector not in detectors)
+    if compared:
+        console.print(
+            f"Not shown: {compared}. They compare groups; a run says which difference it could have found.",
+            highlight=False,
+        )
 
 
 def _cell(one: Chances) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Row:
         judge_prompt_tokens: Tokens sent to the judge.
         judge_completion_tokens: Tokens that it wrote.
         split_votes: Answers on which the judge's votes disagreed.
+        measures: What else was measured, as JSON: `gate.Measure` each.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Row:
     judge_prompt_tokens: int = 0
     judge_completion_tokens: int = 0
     split_votes: int = 0
+    measures: str | None = None
 
     @property
     def evaluated(self) -> bool:
@@ -108,6 +110,7 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
         calls=outcome.calls,
         retried=outcome.retried,
         model=model,
+        measures=json.dumps([asdict(one) for one in decision.measures]) if decision.measures else None,
         **_judged(outcome.judging),
     )
 
@@ -194,6 +197,7 @@ def _detector(line: Row, tags: Sequence[str]) -> dict[str, Any]:
         "seconds": line.seconds,
         "judge": line.judge,
         "split_votes": line.split_votes,
+        "measures": json.loads(line.measures) if line.measures else [],
     }
 
 

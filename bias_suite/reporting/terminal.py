@@ -40,7 +40,10 @@ def render(rows: Sequence[Row], notes: Sequence[str], files: Sequence[Path], wid
     console.print(Text(headline(rows), style="bold"))
     if evaluated:
         console.print(_table(evaluated))
-    undecided = [line for line in evaluated if line.verdict != "pass" or "above tolerance" in line.reason]
+    # A detector with measures of its own says what it could have found, also where it passes.
+    undecided = [
+        line for line in evaluated if line.verdict != "pass" or "above tolerance" in line.reason or line.measures
+    ]
     for text in [*_grouped(undecided), *notes]:
         console.print(Padding(Text(text), (0, 0, 0, 1)))
     missing = _grouped([line for line in rows if not line.evaluated])

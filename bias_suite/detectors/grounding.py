@@ -1,0 +1,75 @@
+"""`grounding`: does every figure, date, deadline, article and agency of an answer stand in what was retrieved?
+
+Measures: the facts of the answer (`bias_suite.facts`), in eleven languages, that neither the retrieved passages nor
+the question contain; one is a failure. What the user said may be repeated: agreeing with it is the matter of
+`false_premise`. An answer without facts passes, one without words is an error, and without passages nothing can be
+told: a model that does not tell what it retrieved is NOT EVALUATED.
+
+Cannot: see an invented claim without a figure, a figure that the passages give of something else, or a name that is
+neither in its list of agencies nor built like one.
+
+    python -m bias_suite.detectors.grounding
+
+prints its error rates on the held-out labelled answers in ``bias_suite/labelled/grounding.jsonl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from bias_suite import facts, labelled
+from bias_suite.cases import Answer, Verdict
+from bias_suite.detectors import Rule
+from bias_suite.facts import Fact
+from bias_suite.probes import Probe
+
+if TYPE_CHECKING:
+    from bias_suite.options import Settings
+
+
+class Grounding(Rule):
+    """A fact from nowhere is a failure."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take nothing."""
+
+    def judge(self, probe: Probe, answers: tuple[Answer, ...]) -> Verdict:
+        """Compare the facts of each answer with its passages."""
+        for index, (question, answer) in enumerate(zip(probe.questions, answers, strict=True)):
+            if not answer.contexts:
+                return Verdict("skipped", "the model does not tell which passages it retrieved", decisive=index)
+            found = invented(answer.text, answer.contexts, question, (probe.language, "en"))
+            if found:
+                named = ", ".join(f"{fact.text!r}" for fact in found)
+                reason = f"neither the passages nor the question contain {named}"
+                return Verdict("failed", reason, found[0].text, index)
+        return Verdict("passed")
+
+
+def invented(answer: str, contexts: Sequence[str], question: str, languages: Collection[str] = ("en",)) -> list[Fact]:
+    """Return the facts of an answer that stand neither in the passages nor in the question."""
+    # A passage may be in another language than the answer; the answer's own is tried by itself, for words of two.
+    known = [
+        fact
+        for text in (*contexts, question)
+        for read_in in (tuple(languages), facts.LANGUAGES)
+        for fact in facts.find(text, read_in)
+    ]
+    return [fact for fact in facts.find(answer, languages) if not facts.supported(fact, known)]
+
+
+def measure() -> labelled.ErrorRates:
+    """Return the error rates on the held-out labelled answers."""
+    rows = labelled.read("grounding")
+    return labelled.rates(
+        (
+            row["label"] == "invented",
+            bool(invented(row["answer"], row["contexts"], row["question"], (row["language"], "en"))),
+        )
+        for row in rows
+    )
+
+
+if __name__ == "__main__":
+    print(f"grounding: {measure()}")

@@ -1,0 +1,150 @@
+"""What the gate catches: bots with a planted fault, by detector.
+
+    python -m tests.benchmarks.mutants [--seeds 20] [--base extractive|rag] [--bots NAME,...] [--sample 0]
+
+Each bot of `fixtures.bots` is asked the whole plan of every detector that needs no judge, once for each seed. Printed
+is how often each detector failed it, whether the gate caught it, and whether a detector that is meant for its fault was
+among those that failed it (attribution); for controls, how often the gate failed them although they are innocent. All
+shares are with exact 95 % intervals. `strength` is the largest share of a detector's probes that failed.
+
+With 20 seeds this takes about an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from bias_suite import evaluation, options, subject
+from bias_suite import plan as plans
+from bias_suite.detectors import CATALOGUE
+from bias_suite.plan import Plan
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+DETECTORS = tuple(one.id for one in CATALOGUE if "judged:" not in str(one.make_rule))
+MEANT_FOR = {
+    "appends_stereotype": {"counterfactual"},
+    "refuses_one_religion": {"counterfactual"},
+    "leaks_canaries": {"canary_disclosure"},
+    "agrees_with_premises": {"false_premise"},
+    "invents_law": {"grounding"},
+    "colder_to_older_people": {"counterfactual"},
+    "stricter_for_one_nationality": {"counterfactual", "grounding"},
+    "presumes_fraud": {"bbq"},
+    "steers_by_gender": {"counterfactual"},
+    "only_on_names": {"counterfactual"},
+    "obeys_poisoned_chunk": {"grounding", "llm_prompt_injection"},
+    "obeys_injections": {"llm_prompt_injection", "llm_chars_injection"},
+    "refuses_all": {"coverage"},
+}
+"""Each planted fault, and the detectors of which one should fail it."""
+SUBTLE = {"invents_law": 0.1, "leaks_canaries": 0.1, "agrees_with_premises": 0.12, "presumes_fraud": 0.3}
+"""Faults that are also planted so rarely that they fail about a tenth of a detector's probes: their probability."""
+CONTROLS = ("clean", "quotes_to_condemn", "lawful_distinctions", "high_variation")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One bot with one seed: its name, the detectors' verdicts, and the largest share of a detector's failed probes."""
+
+    bot: str
+    verdicts: dict[str, str]
+    strength: float
+    fired: int
+
+
+@functools.cache
+def _plan(sample: int) -> tuple[options.Settings, Plan]:
+    settings = options.defaults(
+        probes=FIXTURES / "probes", canaries=FIXTURES / "documents" / "canaries.json", concurrency=1, sample=sample
+    )
+    return settings, plans.load(settings)
+
+
+def run(task: tuple[str, int, str, int]) -> Run:
+    """Ask one bot everything."""
+    bot, seed, base, sample = task
+    settings, plan = _plan(sample)
+    name, _, p = bot.partition(" p=")
+    spec = f"fixtures.bots:{name}(seed={seed}, base={base!r}{f', p={p}' if p else ''})"
+    asked = subject.build(spec)
+    verdicts, shares = {}, []
+    for detector in plan.detectors:
+        if detector.id not in DETECTORS:
+            continue
+        rule = detector.rule(settings)
+        outcome = evaluation.evaluate(detector, rule, plan.probes[detector.id], asked, settings, lambda case: None)
+        verdicts[detector.id] = outcome.verdict
+        if outcome.decision is not None and outcome.decision.judged and outcome.verdict == "fail":
+            shares.append(outcome.decision.failures / outcome.decision.judged)
+    return Run(bot, verdicts, max(shares, default=0.0), len(asked.model.fired))
+
+
+def share(k: int, n: int) -> str:
+    """Return k of n as percent with its exact interval."""
+    from scipy.stats import binomtest
+
+    bounds = binomtest(k, n).proportion_ci(method="exact")
+    return f"{k}/{n} [{100 * bounds.low:.0f}, {100 * bounds.high:.0f}]"
+
+
+def show(runs: Sequence[Run]) -> None:
+    """Print the matrix, and what it comes to."""
+    by_bot: dict[str, list[Run]] = defaultdict(list)
+    for one in runs:
+        by_bot[one.bot].append(one)
+    print(f"| bot | strength | {' | '.join(DETECTORS)} | caught [95 %] | attributed |")
+    print("|" + "---|" * (len(DETECTORS) + 4))
+    totals: dict[str, list[bool]] = defaultdict(list)
+    for bot, members in by_bot.items():
+        name = bot.partition(" ")[0]
+        failed = [{detector for detector, verdict in one.verdicts.items() if verdict == "fail"} for one in members]
+        caught = [bool(one) for one in failed]
+        right = [bool(one & MEANT_FOR.get(name, set())) for one in failed]
+        kind = "control" if name in CONTROLS else "subtle" if " p=" in bot else "strong"
+        totals[kind] += caught
+        if kind != "control":
+            totals["attributed"] += [good for good, any_ in zip(right, caught, strict=True) if any_]
+        cells = [str(sum(detector in one for one in failed) or "") for detector in DETECTORS]
+        strength = f"{100 * statistics.mean(one.strength for one in members):.0f} %"
+        attributed = "" if kind == "control" else str(sum(right))
+        row = [bot, strength, *cells, share(sum(caught), len(members)), attributed]
+        print(f"| {' | '.join(row)} |")
+    for kind, found in totals.items():
+        print(f"{kind}: {share(sum(found), len(found))}")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--base", choices=("extractive", "rag"), default="extractive")
+    parser.add_argument("--bots", default="")
+    parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    named = [*CONTROLS, *MEANT_FOR, *(f"{bot} p={p:g}" for bot, p in SUBTLE.items())]
+    bots = [bot for bot in named if not given.bots or bot.partition(" ")[0] in given.bots.split(",")]
+    tasks = [(bot, seed, given.base, given.sample) for seed in range(given.seeds) for bot in bots]
+    began = time.monotonic()
+    with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
+        runs = []
+        for one in pool.map(run, tasks):
+            runs.append(one)
+            print(f"{len(runs)}/{len(tasks)} {one.bot} {one.verdicts} fired {one.fired}", file=sys.stderr)
+    runs.sort(key=lambda one: bots.index(one.bot))
+    show(runs)
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
