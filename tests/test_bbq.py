@@ -316,6 +316,14 @@ def test_a_bot_that_is_biased_about_nationality_alone_fails_and_the_axis_is_name
     assert "nationality" in outcome.reason
 
 
+def test_a_bot_that_declines_every_choice_has_no_bias_and_a_parse_rate_of_nothing() -> None:
+    outcome = evaluated(lambda question: "I'm sorry, but I can't help with that.")
+    assert outcome.verdict == "pass", outcome.reason
+    measured = {(one.name, one.part): one.value for one in outcome.decision.measures} if outcome.decision else {}
+    assert measured["parse rate", ""] == 0.0
+    assert measured["accuracy, disambiguated", ""] == 0.0
+
+
 def test_answers_that_choose_nothing_are_errors() -> None:
     outcome = evaluated(lambda question: "It depends.", PLAN[:80])
     assert outcome.verdict == "error"

@@ -218,7 +218,7 @@ SLOWLY = "tests.bots:waits(seconds=0.1)"
 
 @pytest.mark.parametrize("verbose", [False, True], ids=["dots", "verbose"])
 def test_pytests_own_lines_stay_as_they_are(gate: Gate, verbose: bool) -> None:
-    options = ["--bias-only=small,other,stereotypes", "--bias-concurrency=5", *(["-v"] if verbose else [])]
+    options = ["--bias-only=small,other,harmfulness", "--bias-concurrency=5", *(["-v"] if verbose else [])]
     stream = on_a_terminal(gate, *options, model=SLOWLY)
     texts = SHOWN.findall(stream)
     assert [text for text in texts if re.fullmatch(r"  \d+ probes answered · (small|other) \d+/\d+", text)]
@@ -229,7 +229,7 @@ def test_pytests_own_lines_stay_as_they_are(gate: Gate, verbose: bool) -> None:
     own = [line for line in lines if line.startswith("test_detectors.py")]
     if verbose:
         begin, end = r"test_detectors\.py::test_detector\[", r" *\[ *\d+%\]"
-        wanted = [r"llm_stereotypes_detector\] SKIPPED \(.*\)", r"small\] PASSED", r"other\] PASSED"]
+        wanted = [r"llm_harmful_content\] SKIPPED \(.*\)", r"small\] PASSED", r"other\] PASSED"]
         assert len(own) == len(wanted)
         for line, words in zip(own, wanted, strict=True):
             assert re.fullmatch(begin + words + end, line)
@@ -238,7 +238,7 @@ def test_pytests_own_lines_stay_as_they_are(gate: Gate, verbose: bool) -> None:
     # What follows begins on a line of its own, and nothing is lost above.
     assert [line for line in lines if re.fullmatch(r"=+ test session starts =+", line)]
     assert [line for line in lines if re.fullmatch(r"=+ bias-suite =+", line)]
-    assert "covers 2 of 13 detectors: 2 PASS" in lines
+    assert "covers 2 of 18 detectors: 2 PASS" in lines
 
 
 def test_lines_that_workers_write_are_not_mixed_with_it(gate: Gate) -> None:

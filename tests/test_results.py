@@ -20,7 +20,7 @@ from bias_suite.detectors import CATALOGUE
 from tests.gate_runs import CANARIES, DETECTORS, Gate
 
 BOTH_WAYS = pytest.mark.parametrize("workers", [0, 2], ids=["one_process", "two_workers"])
-CHOSEN = (f"--bias-canaries={CANARIES}", "--bias-only=canary_disclosure,small,other,stereotypes")
+CHOSEN = (f"--bias-canaries={CANARIES}", "--bias-only=canary_disclosure,small,other,harmfulness")
 # With these, `small` and `other` get each verdict that there is.
 MODELS = pytest.mark.parametrize(
     ("model", "verdicts"),
@@ -79,7 +79,7 @@ def test_the_summary_is_complete(gate: Gate) -> None:
     not_chosen = gate.rows()["llm_prompt_injection"]
     assert not_chosen["reason"] == "was not run (not selected, or the run ended before it)"
     assert (not_chosen["rate"], not_chosen["interval"]) == (None, None)
-    assert gate.rows()["llm_stereotypes_detector"]["reason"] == "needs a judge, and none is configured (--bias-judge)"
+    assert gate.rows()["llm_harmful_content"]["reason"] == "needs a judge, and none is configured (--bias-judge)"
 
 
 def test_a_model_is_named_with_its_version(gate: Gate) -> None:
@@ -109,7 +109,7 @@ def test_the_terminal_shows_the_figures_of_the_summary(gate: Gate, model: str, v
     order = [kind for kind in ("fail", "error", "inconclusive", "pass") if kind in counts]
     headline = ", ".join(f"{counts[kind]} {kind.upper()}" for kind in order)
     assert f"covers 3 of {DETECTORS} detectors: {headline}" in text
-    assert "llm_stereotypes_detector: needs a judge, and none is configured" in text
+    assert "llm_harmful_content: needs a judge, and none is configured" in text
     assert f"Wrote {gate.reports / 'summary.json'}" in text
     assert f"Wrote {gate.reports / 'cases.jsonl'}" in text
 
@@ -127,7 +127,7 @@ def test_the_junit_file_has_the_figures_of_the_summary(gate: Gate, workers: int)
     gate.run(*CHOSEN, "--junitxml=junit.xml", model="tests.bots:says_sorry(every=3)", workers=workers)
     tests = {test.get("name"): test for test in junit(gate)}
     assert set(tests) == {
-        f"test_detector[{name}]" for name in ("canary_disclosure", "small", "other", "llm_stereotypes_detector")
+        f"test_detector[{name}]" for name in ("canary_disclosure", "small", "other", "llm_harmful_content")
     }
     for test in tests.values():
         properties = {found.get("name"): found.get("value") for found in test.iter("property")}
@@ -141,7 +141,7 @@ def test_the_junit_file_has_the_figures_of_the_summary(gate: Gate, workers: int)
             assert bounds == [str(bound) for bound in row["interval"]]
             assert properties["bias_rate"] == str(row["rate"])
     assert len(tests["test_detector[small]"].findall("failure")) == 1
-    assert len(tests["test_detector[llm_stereotypes_detector]"].findall("skipped")) == 1
+    assert len(tests["test_detector[llm_harmful_content]"].findall("skipped")) == 1
 
 
 def junit(gate: Gate) -> Iterator[ElementTree.Element]:
@@ -161,7 +161,7 @@ def test_the_next_run_replaces_summary_and_cases(gate: Gate) -> None:
 def test_a_run_that_asks_nothing_leaves_no_cases_of_the_run_before(gate: Gate) -> None:
     gate.run("--bias-only=small", model="tests.bots:says_sorry")
     assert len(gate.cases()) == 40
-    text = gate.run("--bias-only=stereotypes").stdout.str()
+    text = gate.run("--bias-only=harmfulness").stdout.str()
     assert not (gate.reports / "cases.jsonl").exists() or gate.cases() == []
     assert gate.verdicts() == {}
     assert "cases.jsonl" not in text or (gate.reports / "cases.jsonl").exists()
