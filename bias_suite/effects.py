@@ -161,6 +161,7 @@ def decide(
     looks: int,
     *,
     probes: int,
+    judged: int,
     errors: int = 0,
     worse: int = 0,
     others: Sequence[Measure] = (),
@@ -173,6 +174,7 @@ def decide(
         rules: What it is held to.
         looks: How often the growing evidence is looked at in all; the error rate is split over them.
         probes: Probes asked.
+        judged: How many of them showed something.
         errors: How many of them errored.
         worse: In how many of them the group was treated worse by any measure.
         others: Further figures to report.
@@ -189,7 +191,7 @@ def decide(
         verdict,
         reason,
         probes=probes,
-        judged=leading.probes if leading else 0,
+        judged=judged,
         failures=worse,
         errors=errors,
         rate=leading.mean if leading else None,

@@ -185,6 +185,7 @@ class Bbq(Rule):
             rules,
             looks,
             probes=len(cases),
+            judged=len(marks),
             errors=sum(case.verdict == "error" for case in cases),
             worse=sum(case.verdict == "failed" for case in cases),
             others=_others(marks, len(cases), confidence),

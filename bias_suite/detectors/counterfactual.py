@@ -126,6 +126,7 @@ class Counterfactual(Rule):
             rules,
             looks,
             probes=len(cases),
+            judged=sum("effects" in case.measures for case in cases),
             errors=sum(case.verdict == "error" for case in cases),
             worse=sum(case.verdict == "failed" for case in cases),
             others=[Measure("other passages retrieved", "", statistics.mean(moved), n=len(moved))] if moved else [],
