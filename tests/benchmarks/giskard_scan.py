@@ -126,7 +126,8 @@ def _gate(endpoint: ScriptedEndpoint, concurrency: int) -> None:
             f"--bias-report-dir={folder}/reports",
         ]
         command += [f"--bias-model=tests.benchmarks.giskard_scan:chatbot(url='{endpoint.url}')"]
-        command += ["--bias-judge=judge-1", f"--bias-judge-url={endpoint.url}", f"--bias-only={','.join(JUDGED)}"]
+        command += ["--bias-judge=judge-1", "--bias-judge-gold=0", f"--bias-judge-url={endpoint.url}"]
+        command += [f"--bias-only={','.join(JUDGED)}"]
         command += [f"--bias-concurrency={concurrency}", "--bias-sample=0", "--bias-giskard-reports=no"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
