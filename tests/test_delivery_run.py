@@ -141,7 +141,8 @@ def test_a_test_file_of_ones_own_has_an_outbox_too_and_loses_nothing_of_a_killed
 
 
 def test_a_push_during_a_run_leaves_the_rest_to_be_saved(gate: Gate) -> None:
-    running = gate.start("--bias-only=small,other", model="tests.bots:says_sorry(every=1, seconds=0.05)")
+    slow = "tests.bots:says_sorry(every=1, seconds=0.5)"  # a push takes seconds of its own on a busy machine
+    running = gate.start("--bias-only=small,other", "--bias-concurrency=4", model=slow)
     try:
         gate.wait_for_lines(5)
         push(gate)
