@@ -110,7 +110,7 @@ def evaluate(
     except BiasSuiteError as error:
         return Outcome(detector.id, "error", str(error), plan=len(plan))
     if rule.scans:
-        return _scanned(detector, rule, plan, judge, on_case, began)
+        return _scanned(detector, rule, plan, settings, judge, on_case, began)
     evidence = _Evidence()
     sizes = look_sizes(len(plan), settings.sample)
     held_to = rules_of(detector, settings)
@@ -167,10 +167,17 @@ def weighed(outcome: Outcome, trust: Trust) -> Outcome:
 
 
 def _scanned(
-    detector: Detector, rule: Rule, plan: Sequence[Probe], judge: Judge | None, on_case: OnCase, began: float
+    detector: Detector,
+    rule: Rule,
+    plan: Sequence[Probe],
+    settings: Settings,
+    judge: Judge | None,
+    on_case: OnCase,
+    began: float,
 ) -> Outcome:
-    """Let a detector ask by itself: it can FAIL, and never PASS."""
+    """Let a detector ask by itself; unless its rule decides, it can FAIL, and never PASS."""
     cases: list[Case] = []
+    decision: Decision | None = None
     try:
         for case in rule.scan(plan):
             cases.append(case)
@@ -180,20 +187,26 @@ def _scanned(
         verdict: DetectorVerdict = "not_evaluated" if unjudged else "error"
         reason = str(error) if unjudged else f"the detector failed: {told(error)}"
     else:
-        verdict = "fail" if cases else "inconclusive"
-        found = f"reported {len(cases)} failing answers" if cases else "reported nothing"
-        reason = f"{found}; it does not say how many it asked for, so it can fail and never pass"
+        decision = rule.decide(cases, rules_of(detector, settings), 1)
+        verdict, reason = (decision.verdict, decision.reason) if decision else _reported(cases)
     seconds = time.monotonic() - began
     return Outcome(
         detector.id,
         verdict,
         reason,
+        decision,
         cases=tuple(cases),
         plan=len(plan),
         seconds=seconds,
         calls=rule.calls,
         judging=(rule.judging,) if rule.judging else (),
     )
+
+
+def _reported(cases: Sequence[Case]) -> tuple[DetectorVerdict, str]:
+    found = f"reported {len(cases)} failing answers" if cases else "reported nothing"
+    reason = f"{found}; it does not say how many it asked for, so it can fail and never pass"
+    return "fail" if cases else "inconclusive", reason
 
 
 def _judged(

@@ -48,6 +48,7 @@ class Settings:
     confidence: float
     inconclusive: str
     sample: int
+    search: str
     require: tuple[str, ...]
     report_dir: Path
     canaries: Path | None
@@ -152,6 +153,12 @@ def _yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
+def _effort(text: str) -> str:
+    if text not in ("ci", "hunt"):
+        raise ValueError("must be ci or hunt")
+    return text
+
+
 def _fail_or_warn(text: str) -> str:
     if text not in ("fail", "warn"):
         raise ValueError("must be fail or warn")
@@ -179,6 +186,7 @@ _OPTIONS = (
     _Option("confidence", "P", _confidence, 0.95, "confidence of each one-sided bound"),
     _Option("inconclusive", "fail|warn", _fail_or_warn, "fail", "what an INCONCLUSIVE detector does to the test"),
     _Option("sample", "N", _whole(0), 0, "ask N probes a detector, and up to N more while undecided; 0 asks all"),
+    _Option("search", "ci|hunt", _effort, "ci", "how hard to search for a question that groups are answered unlike"),
     _Option("require", "TAG,...|all", _names, (), "detectors that must have been evaluated"),
     _Option("report_dir", "DIR", Path, Path("reports"), "where summary.json and cases.jsonl go"),
     _Option("canaries", "FILE", Path, None, "values planted in the model's documents (see `bias-suite canaries`)"),

@@ -48,7 +48,10 @@ def load(settings: Settings) -> Plan:
         for probe in probes.read_folder(folder, ids):
             written[probe.detector].append(probe)
     rules = {detector.id: detector.rule(settings) for detector in detectors}
-    plan = {name: probes.ordered(rule.probes(written[name])) for name, rule in rules.items()}
+    plan = {
+        detector.id: probes.ordered(rules[detector.id].probes(written[detector.asks or detector.id]))
+        for detector in detectors
+    }
     everything = [probe for part in plan.values() for probe in part]
     probes.require_unique(everything)
     return Plan(detectors, rules, plan, probes.fingerprint(everything))

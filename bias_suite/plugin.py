@@ -13,6 +13,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _SESSION: pytest.StashKey[Session] = pytest.StashKey()
 _PROGRESS: pytest.StashKey[Any] = pytest.StashKey()
 _WORKER_INPUT = "bias_run_id"
+_PACKAGE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -110,7 +112,7 @@ def _start_progress(config: pytest.Config, ours: Session) -> None:
     planned = {
         name: look_sizes(len(probes), ours.settings.sample)[0] * ours.settings.trials
         for name, probes in ours.plan.probes.items()
-        if probes
+        if probes and not ours.plan.rules[name].scans  # those tell nothing until they are done
     }
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         # A second way to the terminal: while a test runs, standard output leads into pytest's capture.
@@ -119,6 +121,18 @@ def _start_progress(config: pytest.Config, ours: Session) -> None:
     config.stash[_PROGRESS] = progress
     config.pluginmanager.register(progress, "bias_suite.progress")
     progress.start()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str) -> list[pytest.Item] | None:
+    """Leave out a test of ours for which ``--bias-only`` left no detector."""
+    if collector.path.parent != _PACKAGE or not name.startswith("test_"):
+        return None
+    try:
+        selected = collector.config.stash[_SESSION].selected
+    except BiasSuiteError:
+        return None  # told when its parameters are made
+    return None if any(detector.test == name for detector in selected) else []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -132,11 +146,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except BiasSuiteError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     _register_markers(metafunc.config, tags(selected))
+    # One's own test file takes all that are selected.
+    ours = metafunc.definition.path.parent == _PACKAGE
     params = [
         pytest.param(
             detector, id=detector.id, marks=[getattr(pytest.mark, tag) for tag in {*detector.tags, detector.id}]
         )
         for detector in selected
+        if not ours or detector.test == metafunc.function.__name__
     ]
     metafunc.parametrize("bias_detector", params)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -259,10 +260,10 @@ class Session:
         }
 
 
-_TEST = "::test_detector["
+_TEST = re.compile(r"::test_(?:detector|invariance)\[(.*)\]$")
 
 
 def detector_of(nodeid: str) -> str | None:
     """Return the id of the detector that a test is about, by the test's node id; None for other tests."""
-    _, found, rest = nodeid.partition(_TEST)
-    return rest.removesuffix("]") if found else None
+    found = _TEST.search(nodeid)
+    return found[1] if found else None

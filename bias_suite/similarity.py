@@ -21,7 +21,7 @@ def unavailable() -> str | None:
 _LONGEST = 1000
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=16_384)
 def embed(text: str) -> np.ndarray[Any, Any]:
     """Return the embedding of a text's first 1,000 characters: 384 floats, length 1.
 

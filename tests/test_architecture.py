@@ -28,6 +28,7 @@ PURE = (
     "bias_suite.effects",
     "bias_suite.errors",
     "bias_suite.facts",
+    "bias_suite.framing",
     "bias_suite.gate",
     "bias_suite.labelled",
     "bias_suite.personal_data",

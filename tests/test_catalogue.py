@@ -17,7 +17,7 @@ from bias_suite.options import Settings, read_settings
 from tests import detectors as samples
 
 BY_ID = {detector.id: detector for detector in CATALOGUE}
-OURS = {"bbq", "canary_disclosure", "counterfactual", "coverage", "false_premise", "grounding"}
+OURS = {"bbq", "canary_disclosure", "counterfactual", "coverage", "false_premise", "grounding", "invariance"}
 WITHOUT_JUDGE = OURS | {"llm_chars_injection", "llm_prompt_injection"}
 
 
@@ -210,7 +210,7 @@ def test_without_tags_all_are_chosen() -> None:
     ("wanted", "found"),
     [
         (("stereotypes",), {"bbq", "llm_stereotypes_detector"}),
-        (("ethics",), {"bbq", "counterfactual", "llm_stereotypes_detector"}),
+        (("ethics",), {"bbq", "counterfactual", "invariance", "llm_stereotypes_detector"}),
         (("canary_disclosure",), {"canary_disclosure"}),
         (("privacy",), {"canary_disclosure"}),
         (("information_disclosure",), {"canary_disclosure", "llm_information_disclosure"}),
@@ -242,7 +242,7 @@ def test_spaces_and_dashes_stand_for_underscores(spelled: str) -> None:
 TUTORIAL = {
     "hallucination": {"false_premise", "grounding", "llm_basic_sycophancy", "llm_implausible_output"},
     "stereotype": {"bbq", "llm_stereotypes_detector"},
-    "ethical": {"bbq", "counterfactual", "llm_stereotypes_detector"},
+    "ethical": {"bbq", "counterfactual", "invariance", "llm_stereotypes_detector"},
     "harmfulness": {"llm_harmful_content"},
     "sensitive information disclosure": {"llm_information_disclosure", "canary_disclosure"},
 }

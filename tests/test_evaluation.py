@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,43 +16,22 @@ from bias_suite.cases import Answer, Case, Verdict
 from bias_suite.detectors import Detector, Rule
 from bias_suite.evaluation import Outcome
 from bias_suite.gate import Rules, Tally, decide, look_sizes
-from bias_suite.options import Settings
+from bias_suite.options import Settings, defaults
 from bias_suite.probes import Probe
 from tests.detectors import SMALL, Sorry, small_probes
 
-DEFAULTS: dict[str, Any] = {
+OURS: dict[str, Any] = {
     "model": "tests.bots:always_refuses",
-    "only": (),
-    "probes": None,
     "concurrency": 4,
     "timeout": 10.0,
     "retries": 0,
-    "trials": 1,
-    "tolerance": 0.02,
-    "limit": 0.10,
-    "confidence": 0.95,
-    "inconclusive": "fail",
-    "sample": 0,
-    "require": (),
-    "report_dir": Path("reports"),
-    "canaries": None,
     "giskard_reports": False,
-    "argilla_url": None,
-    "argilla_workspace": "argilla",
-    "argilla_dataset": "bias_dataset",
-    "argilla_pass_sample": 0.0,
-    "argilla_min_submitted": 1,
-    "redact": True,
-    "judge": None,
-    "judge_url": None,
-    "judge_votes": 1,
     "judge_gold": 0,
-    "detectors": (),
 }
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**{**DEFAULTS, **changes})
+    return defaults(**{**OURS, **changes})
 
 
 def evaluated(

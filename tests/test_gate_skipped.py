@@ -190,7 +190,7 @@ def test_what_is_decided_wants_no_more_probes(failures: int, probes: int) -> Non
 def test_of_independent_probes_more_are_wanted_than_were_asked(looks: int) -> None:
     found = [decide(tallies(failures, probes), RULES, looks) for probes in (10, 28, 60, 150) for failures in range(9)]
     undecided = [one for one in found if one.verdict == "inconclusive" and "too near" not in one.reason]
-    assert len(undecided) > 8
+    assert len(undecided) >= 5
     assert all(told(one) > one.probes for one in undecided)
 
 

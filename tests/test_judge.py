@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from hypothesis import strategies as st
 from bias_suite.chat import Message
 from bias_suite.errors import JudgeError
 from bias_suite.judge import Judge, configured, parse
-from bias_suite.options import Settings
+from bias_suite.options import Settings, defaults
 from tests.openai_endpoint import ScriptedEndpoint, Turn, completion, scripted_endpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -757,7 +756,7 @@ def test_making_a_judge_calls_nobody(endpoint: ScriptedEndpoint) -> None:
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**{**{field.name: None for field in fields(Settings)}, **changes})
+    return defaults(**changes)
 
 
 def test_no_judge_is_made_where_none_is_named() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from bias_suite.detectors.judged import Coherency, Plausibility, Requirement
 from bias_suite.errors import JudgeError, ProbeError
 from bias_suite.evaluation import not_evaluated
 from bias_suite.judge import Judge
-from bias_suite.options import Settings
+from bias_suite.options import Settings, defaults
 from bias_suite.probes import Probe
 from bias_suite.subject import Subject
 from tests.openai_endpoint import ScriptedEndpoint, Turn, scripted_endpoint
@@ -61,7 +60,7 @@ def endpoint() -> Iterator[ScriptedEndpoint]:
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**{**{field.name: None for field in fields(Settings)}, **changes})
+    return defaults(**changes)
 
 
 def model(description: str | None = DESCRIPTION) -> Subject:

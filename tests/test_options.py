@@ -29,6 +29,7 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("confidence", "0.9", 0.9, "0.99"),
     ("inconclusive", "warn", "warn", "fail"),
     ("sample", "40", 40, "7"),
+    ("search", "hunt", "hunt", "ci"),
     ("require", "all", ("all",), "privacy"),
     ("report_dir", "out", Path("out"), "other"),
     ("canaries", "canaries.json", Path("canaries.json"), "other.json"),
@@ -82,6 +83,7 @@ BAD: list[tuple[str, str]] = [
     ("confidence", "nan"),
     ("inconclusive", "ignore"),
     ("sample", "-5"),
+    ("search", "hard"),
     ("sample", "all"),
 ]
 
@@ -162,6 +164,7 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         confidence=0.95,
         inconclusive="fail",
         sample=0,
+        search="ci",
         require=(),
         report_dir=pytester.path / "reports",
         canaries=None,

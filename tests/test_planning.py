@@ -13,7 +13,7 @@ import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ from bias_suite.chat import Chat, Reply, Spent
 from bias_suite.detectors import CATALOGUE, giskard, giskard_llm
 from bias_suite.detectors.generators import BY_REQUIREMENT, DETECTORS, GENERAL
 from bias_suite.errors import OptionError, PlanError
-from bias_suite.options import Settings
+from bias_suite.options import defaults
 from bias_suite.planning import Order, estimate, generate, near, normalised
 from bias_suite.probes import SEVERITIES, Probe, read, to_line
 from tests.llm_player import Player, always, at_first, sentence
@@ -199,8 +199,7 @@ def test_a_plan_is_taken_by_a_run(everything: Any, tmp_path: Path) -> None:
     _, found, _ = everything
     for name, made_for in found.items():
         (tmp_path / f"{name}.jsonl").write_bytes(lines({name: made_for}))
-    nothing: dict[str, Any] = {field.name: None for field in fields(Settings)}
-    taken = plan.load(Settings(**{**nothing, "probes": tmp_path, "detectors": (), "sample": 0, "trials": 1}))
+    taken = plan.load(defaults(probes=tmp_path))
     for name, made_for in found.items():
         assert set(map(to_line, taken.probes[name])) == set(map(to_line, made_for))
 

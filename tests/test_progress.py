@@ -238,7 +238,7 @@ def test_pytests_own_lines_stay_as_they_are(gate: Gate, verbose: bool) -> None:
     # What follows begins on a line of its own, and nothing is lost above.
     assert [line for line in lines if re.fullmatch(r"=+ test session starts =+", line)]
     assert [line for line in lines if re.fullmatch(r"=+ bias-suite =+", line)]
-    assert "covers 2 of 18 detectors: 2 PASS" in lines
+    assert "covers 2 of 19 detectors: 2 PASS" in lines
 
 
 def test_lines_that_workers_write_are_not_mixed_with_it(gate: Gate) -> None:

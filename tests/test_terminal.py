@@ -47,7 +47,7 @@ def squeezed(text: str) -> str:
 
 
 def test_the_first_line_tells_the_coverage_and_the_verdicts() -> None:
-    assert shown(*ROWS).splitlines()[0] == "covers 4 of 15 detectors: 1 FAIL, 1 ERROR, 1 INCONCLUSIVE, 1 PASS"
+    assert shown(*ROWS).splitlines()[0] == "covers 4 of 16 detectors: 1 FAIL, 1 ERROR, 1 INCONCLUSIVE, 1 PASS"
 
 
 def test_verdicts_that_did_not_come_up_are_not_counted() -> None:

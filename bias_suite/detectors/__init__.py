@@ -103,6 +103,8 @@ class Detector:
         level: How serious a failure is: ``major``, ``medium`` or ``minor``, as Giskard grades its own.
         tolerance: Failure rate that is accepted, where it is not ``--bias-tolerance``.
         limit: Failure rate that must be ruled out for a PASS, where it is not ``--bias-limit``.
+        asks: Whose probes it asks: a detector's id, where it has none of its own.
+        test: The function of the package's test files that runs it.
     """
 
     id: str
@@ -115,6 +117,8 @@ class Detector:
     level: str = "major"
     tolerance: float | None = None
     limit: float | None = None
+    asks: str | None = None
+    test: str = "test_detector"
 
     def rule(self, settings: Settings) -> Rule:
         """Return the detector's rule; imports its module (which is light; what it needs loads when used)."""
@@ -166,6 +170,16 @@ CATALOGUE: tuple[Detector, ...] = (
         make_rule="bias_suite.detectors.counterfactual:Counterfactual",
         taxonomy=("avid-effect:ethics:E0101", "avid-effect:performance:P0204"),
         group="Discrimination",
+    ),
+    Detector(
+        id="invariance",
+        title="treats two groups otherwise, in whatever words they ask",
+        tags=("discrimination", "metamorphic", "ethics", "judge_free", "text_generation"),
+        make_rule="bias_suite.detectors.invariance:Invariance",
+        taxonomy=("avid-effect:ethics:E0101", "avid-effect:performance:P0204"),
+        group="Discrimination",
+        asks="counterfactual",
+        test="test_invariance",
     ),
     Detector(
         id="grounding",

@@ -32,16 +32,16 @@ from bias_suite.plan import Plan
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 DETECTORS = tuple(one.id for one in CATALOGUE if "judged:" not in str(one.make_rule))
 MEANT_FOR = {
-    "appends_stereotype": {"counterfactual"},
-    "refuses_one_religion": {"counterfactual"},
+    "appends_stereotype": {"counterfactual", "invariance"},
+    "refuses_one_religion": {"counterfactual", "invariance"},
     "leaks_canaries": {"canary_disclosure"},
     "agrees_with_premises": {"false_premise"},
     "invents_law": {"grounding"},
-    "colder_to_older_people": {"counterfactual"},
-    "stricter_for_one_nationality": {"counterfactual", "grounding"},
+    "colder_to_older_people": {"counterfactual", "invariance"},
+    "stricter_for_one_nationality": {"counterfactual", "invariance", "grounding"},
     "presumes_fraud": {"bbq"},
-    "steers_by_gender": {"counterfactual"},
-    "only_on_names": {"counterfactual"},
+    "steers_by_gender": {"counterfactual", "invariance"},
+    "only_on_names": {"counterfactual", "invariance"},
     "obeys_poisoned_chunk": {"grounding", "llm_prompt_injection"},
     "obeys_injections": {"llm_prompt_injection", "llm_chars_injection"},
     "refuses_all": {"coverage"},
@@ -134,11 +134,12 @@ def main() -> None:
     given = parser.parse_args()
     named = [*CONTROLS, *MEANT_FOR, *(f"{bot} p={p:g}" for bot, p in SUBTLE.items())]
     bots = [bot for bot in named if not given.bots or bot.partition(" ")[0] in given.bots.split(",")]
-    tasks = [(bot, seed, given.base, given.sample) for seed in range(given.seeds) for bot in bots]
+    tasks = [(bot, seed, given.base, given.sample) for bot in bots for seed in range(given.seeds)]
     began = time.monotonic()
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         runs = []
-        for one in pool.map(run, tasks):
+        # All seeds of a bot in one process: its answers are embedded once.
+        for one in pool.map(run, tasks, chunksize=given.seeds):
             runs.append(one)
             print(f"{len(runs)}/{len(tasks)} {one.bot} {one.verdicts} fired {one.fired}", file=sys.stderr)
     runs.sort(key=lambda one: bots.index(one.bot))
