@@ -24,7 +24,8 @@ class Answer:
         contexts: The passages that the model retrieved, as far as it tells.
         error: Why there is no answer; None where there is one.
         seconds: How long it took, retries included.
-        attempts: How often the model was called.
+        attempts: How often the model was called; 0 for a recorded answer.
+        recorded: Whether the answer is a recorded one.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Answer:
     error: str | None = None
     seconds: float = 0.0
     attempts: int = 1
+    recorded: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Judging:
         prompt_tokens: Tokens sent, as far as the endpoint counts.
         completion_tokens: Tokens received, as far as the endpoint counts.
         split: Whether the votes disagreed.
+        recorded: Replies that were taken from a recording.
     """
 
     judge: str
@@ -53,6 +56,7 @@ class Judging:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     split: bool = False
+    recorded: int = 0
 
 
 @dataclass(frozen=True)

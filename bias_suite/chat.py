@@ -6,12 +6,13 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bias_suite import retries
 from bias_suite.deadline import within
 from bias_suite.errors import CallTimeoutError, JudgeError
+from bias_suite.recordings import Entry, Recording
 from bias_suite.retries import told
 
 Message = Mapping[str, str]
@@ -47,13 +48,21 @@ class Spent:
     retried: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    recorded: int = 0
 
 
 class Chat:
     """A chat model for all threads of a process."""
 
     def __init__(
-        self, model: str, *, url: str | None = None, key: str | None = None, timeout: float = 60.0, retries: int = 2
+        self,
+        model: str,
+        *,
+        url: str | None = None,
+        key: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 2,
+        recording: Recording | None = None,
     ) -> None:
         """Take what there is to know; nothing is imported or called yet.
 
@@ -63,9 +72,11 @@ class Chat:
             key: Key of that endpoint. Without `url`, litellm finds the provider's key in the environment.
             timeout: Longest time for one call, in seconds.
             retries: Further attempts after a passing failure.
+            recording: Where replies are stored, and taken from.
         """
         self.model = model
         self.url = url
+        self.recording = recording
         self._key = key
         self._timeout = timeout
         self._retries = retries
@@ -81,8 +92,9 @@ class Chat:
         seed: int | None,
         json_object: bool = True,
         max_tokens: int | None = None,
+        version: str = "",
     ) -> Reply:
-        """Call the model; try again what may pass.
+        """Call the model, or take its recorded reply; try again what may pass.
 
         Args:
             messages: The conversation so far.
@@ -91,6 +103,7 @@ class Chat:
             seed: Of the sampling; left out for models that take none.
             json_object: Ask the endpoint for JSON.
             max_tokens: Longest reply; None for the endpoint's own.
+            version: The model's version now, as far as it is known: recorded replies of another are not taken.
 
         Raises:
             JudgeError: No reply came.
@@ -99,6 +112,35 @@ class Chat:
         if json_object:
             wanted["response_format"] = {"type": "json_object"}  # type: ignore[assignment]
         readable = [_encodable(message) for message in messages]
+        if self.recording is None:
+            return self._called(readable, wanted, spent)
+        return self._recorded(self.recording, readable, wanted, spent, version)
+
+    def _recorded(
+        self,
+        recording: Recording,
+        messages: Sequence[Message],
+        wanted: Mapping[str, Any],
+        spent: Spent,
+        version: str,
+    ) -> Reply:
+        """Take a reply from the recording; where it holds none, call the model and store what it says."""
+        asked = {"model": self.model, "messages": [dict(message) for message in messages], **wanted}
+        found = recording.find("judge", asked, None if recording.replays else version)
+        if found is not None:
+            spent.version = found.version or spent.version
+            spent.recorded += 1
+            return Reply(found.reply["text"], found.version)
+        if recording.replays:
+            raise JudgeError(
+                f"{recording.path} has no reply of {self.model} to this: the answer, the requirement or the prompt "
+                "is another than was recorded; record again"
+            )
+        reply = self._called(messages, wanted, spent)
+        kept = recording.keep(Entry("judge", self.model, reply.version, "", asked, {"text": reply.text}))
+        return replace(reply, text=kept.reply["text"])
+
+    def _called(self, readable: Sequence[Message], wanted: Mapping[str, Any], spent: Spent) -> Reply:
         self._load()
         attempt = 0
         while True:

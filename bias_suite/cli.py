@@ -13,10 +13,11 @@ import typer
 
 from bias_suite import canaries as planted
 from bias_suite import options
-from bias_suite.errors import ArgillaError, BiasSuiteError, OptionError, OutboxError
+from bias_suite.errors import ArgillaError, BiasSuiteError, OptionError, OutboxError, RecordingError
 
 if TYPE_CHECKING:
     from bias_suite.options import Settings
+    from bias_suite.recordings import Recording
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Commands around `pytest bias_suite`.")
 _PYTEST_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -211,6 +212,58 @@ def judge_check(
         return checking.show(asked, chosen, as_json=as_json)
 
     _with_settings(context, run)
+
+
+_recordings = typer.Typer(help="Look into the recordings that --bias-record makes.", no_args_is_help=True)
+app.add_typer(_recordings, name="recordings")
+_File = Annotated[Path, typer.Argument(help="A recording.")]
+
+
+@_recordings.command()
+def show(
+    file: _File,
+    probe: Annotated[str | None, typer.Option(help="Show what was asked and answered for this probe.")] = None,
+) -> None:
+    """Say whose answers a recording holds, of which version and when; or those of one probe."""
+    from bias_suite.reporting import recorded
+
+    _with_recording(file, lambda opened: recorded.show(opened, probe), replays=True)
+
+
+@_recordings.command()
+def prune(
+    file: _File,
+    before: Annotated[str | None, typer.Option(help="Remove what was recorded before this date, 2026-01-31.")] = None,
+    version: Annotated[str | None, typer.Option(help="Remove what this version of model or judge said.")] = None,
+) -> None:
+    """Remove entries from a recording."""
+    from bias_suite.reporting import recorded
+
+    _with_recording(file, lambda opened: recorded.prune(opened, before, version), replays=False)
+
+
+@_recordings.command()
+def export(file: _File) -> None:
+    """Write a recording's entries to standard output, a JSON object a line."""
+    from bias_suite.reporting import recorded
+
+    _with_recording(file, recorded.export, replays=True)
+
+
+def _with_recording(file: Path, run: Callable[[Recording], None], *, replays: bool) -> None:
+    from bias_suite.recordings import Recording
+
+    try:
+        if not file.is_file():
+            raise RecordingError(f"{file}: no such recording")
+        opened = Recording(file, replays=replays)
+        try:
+            run(opened)
+        finally:
+            opened.close()
+    except BiasSuiteError as error:
+        typer.echo(f"ERROR: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def _with_settings(context: typer.Context, run: Callable[[Settings], int]) -> None:

@@ -9,6 +9,7 @@
     │   └── CallTimeoutError  ... because it took longer than --bias-timeout
     ├── JudgeError            the judge cannot be called
     ├── PlanError             questions could not be generated as asked for
+    ├── RecordingError        a recording cannot be opened, or does not hold what is wanted
     ├── ArgillaError          Argilla cannot be used, or refuses something
     ├── OutboxError           the outbox cannot be written or read
     └── ReportError           reports cannot be written or read
@@ -54,6 +55,10 @@ class JudgeError(BiasSuiteError):
 
 class PlanError(BiasSuiteError):
     """Questions could not be generated as asked for."""
+
+
+class RecordingError(BiasSuiteError):
+    """A recording cannot be opened or written, or does not hold what is wanted."""
 
 
 class ArgillaError(BiasSuiteError):

@@ -38,6 +38,7 @@ class Outcome:
         seconds: Wall time.
         calls: Calls of the model.
         retried: How many of them were repeats after a passing failure.
+        recorded: Answers that were taken from a recording.
         judging: What the judge spent on each verdict that it gave.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     seconds: float = 0.0
     calls: int = 0
     retried: int = 0
+    recorded: int = 0
     judging: tuple[Judging, ...] = ()
 
 
@@ -140,7 +142,8 @@ def evaluate(
         looks=len(sizes),
         seconds=time.monotonic() - began,
         calls=sum(case.calls for case in cases),
-        retried=sum(answer.attempts - 1 for result in evidence.answered.values() for answer in result.answers),
+        retried=sum(max(0, answer.attempts - 1) for answer in _answers(evidence)),
+        recorded=sum(answer.recorded for answer in _answers(evidence)),
         judging=tuple(
             result.verdict.judging
             for result in evidence.answered.values()
@@ -199,6 +202,7 @@ def _scanned(
         plan=len(plan),
         seconds=seconds,
         calls=rule.calls,
+        recorded=rule.recorded,
         judging=(rule.judging,) if rule.judging else (),
     )
 
@@ -241,6 +245,10 @@ def _case(rule: Rule, result: Result, subject: Subject) -> Case:
     request, answers = result.request, result.answers
     verdict = _error(answers) or result.verdict or rule.judge(request.probe, answers)
     return make_case(request.probe, answers, verdict, model=subject.identity, trial=request.trial)
+
+
+def _answers(evidence: _Evidence) -> Iterator[Answer]:
+    return (answer for result in evidence.answered.values() for answer in result.answers)
 
 
 def _error(answers: Sequence[Answer]) -> Verdict | None:

@@ -20,6 +20,7 @@ from bias_suite.errors import JudgeError
 
 if TYPE_CHECKING:
     from bias_suite.options import Settings
+    from bias_suite.recordings import Recording
 
 SEED = 42
 TEMPERATURE = 0.0
@@ -52,6 +53,7 @@ class Judge:
         votes: int = 1,
         timeout: float = 60.0,
         retries: int = 2,
+        recording: Recording | None = None,
     ) -> None:
         """Take what there is to know; nothing is imported or called yet.
 
@@ -62,10 +64,11 @@ class Judge:
             votes: How often each sample is asked; the majority decides. An odd number.
             timeout: Longest time for one call, in seconds.
             retries: Further attempts after a passing failure.
+            recording: Where its replies are stored, and taken from.
         """
         self.model = model
         self.votes = votes
-        self.chat = Chat(model, url=url, key=key, timeout=timeout, retries=retries)
+        self.chat = Chat(model, url=url, key=key, timeout=timeout, retries=retries, recording=recording)
         self._checked: Reply | JudgeError | None = None
         self._checking = threading.Lock()
 
@@ -108,6 +111,7 @@ class Judge:
             prompt_tokens=spent.prompt_tokens,
             completion_tokens=spent.completion_tokens,
             split=split,
+            recorded=spent.recorded,
         )
         return Verdict(status, reason, judging=judging)
 
@@ -136,11 +140,12 @@ class Judge:
         return _Vote(None, problem)
 
     def _ask(self, messages: Sequence[Message], seed: int, spent: Spent) -> Reply:
-        return self.chat.ask(messages, spent, temperature=TEMPERATURE, seed=seed)
+        # Until it was checked, its version is not known, and a recording is not read: the check learns it.
+        return self.chat.ask(messages, spent, temperature=TEMPERATURE, seed=seed, version=self.version)
 
 
-def configured(settings: Settings) -> Judge | None:
-    """Return the judge that the settings name, or None."""
+def configured(settings: Settings, recording: Recording | None = None) -> Judge | None:
+    """Return the judge that the settings name, or None; its replies are stored in a recording and taken from it."""
     if settings.judge is None:
         return None
     return Judge(
@@ -150,6 +155,7 @@ def configured(settings: Settings) -> Judge | None:
         votes=settings.judge_votes,
         timeout=settings.timeout,
         retries=settings.retries,
+        recording=recording,
     )
 
 

@@ -52,6 +52,8 @@ class Settings:
     require: tuple[str, ...]
     report_dir: Path
     canaries: Path | None
+    record: Path | None
+    replay: Path | None
     giskard_reports: bool
     argilla_url: str | None
     argilla_workspace: str
@@ -190,6 +192,10 @@ _OPTIONS = (
     _Option("require", "TAG,...|all", _names, (), "detectors that must have been evaluated"),
     _Option("report_dir", "DIR", Path, Path("reports"), "where summary.json and cases.jsonl go"),
     _Option("canaries", "FILE", Path, None, "values planted in the model's documents (see `bias-suite canaries`)"),
+    _Option(
+        "record", "FILE", Path, None, "store answers and judge replies in FILE, and ask only what it does not hold"
+    ),
+    _Option("replay", "FILE", Path, None, "ask nobody: take answers and judge replies from FILE"),
     _Option("giskard_reports", "yes|no", _yes_or_no, True, "write failures as Giskard's own reports too (HTML, AVID)"),
     _Option("argilla_url", "URL", url, None, "Argilla that failing cases go to (keys: ARGILLA_API_KEY, HF_TOKEN)"),
     _Option("argilla_workspace", "NAME", str, "argilla", "workspace of the dataset"),
@@ -198,7 +204,7 @@ _OPTIONS = (
     _Option("argilla_min_submitted", "N", _whole(1), 1, "answers of people that a record needs"),
     _Option("redact", "yes|no", _yes_or_no, True, "take personal data out of reports and records (not of cases.jsonl)"),
 )
-_PATHS = ("probes", "report_dir", "canaries")
+_PATHS = ("probes", "report_dir", "canaries", "record", "replay")
 _DETECTORS_INI = "bias_detectors"
 
 
@@ -245,6 +251,8 @@ def read_settings(config: pytest.Config) -> Settings:
             f"--bias-tolerance {values['tolerance']:g} must be below --bias-limit {values['limit']:g}: "
             "the gate rules out the limit and accepts the tolerance"
         )
+    if values["record"] and values["replay"]:
+        raise OptionError("--bias-record asks and --bias-replay does not: give one of them")
     if values["judge_url"] and not values["judge"]:
         raise OptionError("--bias-judge-url needs --bias-judge: the name of the model that the endpoint serves")
     return Settings(

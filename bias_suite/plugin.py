@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bias_suite import hooks, options
-from bias_suite.errors import BiasSuiteError, ModelError, OptionError
+from bias_suite.errors import BiasSuiteError, OptionError
 
 if TYPE_CHECKING:
     from bias_suite.detectors import Detector
@@ -187,16 +187,9 @@ def _check_judge(config: pytest.Config, nodeids: Sequence[str]) -> None:
 @pytest.fixture(scope="session")
 def rag_model(pytestconfig: pytest.Config) -> Subject:
     """The model under test, built once per process; ``rag_model.ask(question)`` gives answer and contexts."""
-    from bias_suite import subject
-
-    spec = pytestconfig.stash[_SESSION].settings.model
-    if spec is None:
-        pytest.fail(
-            "--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test", pytrace=False
-        )
     try:
-        return subject.build(spec)
-    except ModelError as error:
+        return pytestconfig.stash[_SESSION].subject()
+    except BiasSuiteError as error:
         message = str(error)
     pytest.fail(message, pytrace=False)  # outside of the handler: no chain of exceptions in the report
 

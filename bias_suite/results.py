@@ -79,6 +79,8 @@ class Results:
         notes.append(f"Plan {ours.plan.sha256[:12]}" + (f", judge {met}" if (met := ours.judge_met()) else ""))
         if worth := ours.judge_worth():
             notes.append(worth)
+        if note := ours.recording_note():
+            notes.append(note)
         notes += ours.delivery.notes
         if missing := ours.missing():
             notes.append(f"Required but not evaluated: {', '.join(missing)} (--bias-require)")

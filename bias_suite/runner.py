@@ -20,7 +20,7 @@ from bias_suite.cases import Answer, Verdict
 from bias_suite.errors import CallError, CallTimeoutError
 from bias_suite.probes import Probe
 from bias_suite.retries import told
-from bias_suite.subject import Reply, Subject
+from bias_suite.subject import Origin, Reply, Subject
 
 # An async model is cancelled at its time-out; only when even that hangs is its thread given up.
 _GRACE = 1.0
@@ -195,7 +195,7 @@ class _Run:
             with worker.lock:
                 worker.request, worker.answers = index, []
             for question in self._requests[index].probe.questions:
-                answer = self._answer(question, self._requests[index].probe.options, worker)
+                answer = self._answer(question, self._requests[index], worker)
                 with worker.lock:
                     if worker.left.is_set():  # answered with a time-out meanwhile, or nobody waits
                         return
@@ -204,14 +204,14 @@ class _Run:
                 worker.request = None
                 self._deliver(index, tuple(worker.answers))
 
-    def _answer(self, question: str, options: Sequence[str], worker: _Worker) -> Answer:
+    def _answer(self, question: str, request: Request, worker: _Worker) -> Answer:
         began = time.monotonic()
         worker.attempts = 0
         attempt = 0
         while True:
             attempt += 1
             try:
-                reply = self._call(question, options, worker)
+                reply = self._call(question, request, worker)
             except BaseException as error:  # the one place that turns whatever a model raises into an error
                 pause = None if isinstance(error, CallError) else retries.pause(error, attempt)
                 exhausted = attempt > self._limits.retries
@@ -219,11 +219,12 @@ class _Run:
                     return Answer("", error=told(error), seconds=time.monotonic() - began, attempts=worker.attempts)
             else:
                 error_text = None if reply.answer.strip() else "the model's answer was empty"
-                return Answer(reply.answer, reply.contexts, error_text, time.monotonic() - began, worker.attempts)
+                seconds = time.monotonic() - began if reply.seconds is None else reply.seconds
+                return Answer(reply.answer, reply.contexts, error_text, seconds, worker.attempts, reply.recorded)
 
-    def _call(self, question: str, options: Sequence[str], worker: _Worker) -> Reply:
+    def _call(self, question: str, request: Request, worker: _Worker) -> Reply:
         if self._subject.thread_safe:
-            return self._timed_call(question, options, worker)
+            return self._timed_call(question, request, worker)
         turn = self._subject.turn
         if not turn.acquire(timeout=0 if self._hung else self._limits.timeout):
             self._hung = True
@@ -232,15 +233,17 @@ class _Run:
             self._hung = False
             if worker.left.is_set():
                 raise CallError("the run ended before the model was asked")
-            return self._timed_call(question, options, worker)
+            return self._timed_call(question, request, worker)
         finally:
             turn.release()
 
-    def _timed_call(self, question: str, options: Sequence[str], worker: _Worker) -> Reply:
+    def _timed_call(self, question: str, request: Request, worker: _Worker) -> Reply:
         worker.attempts += 1
         began = worker.call_started = time.monotonic()
         try:
-            reply = self._subject.ask(question, self._limits.timeout, options)
+            origin = Origin(request.probe.id, request.trial)
+            reply = self._subject.ask(question, self._limits.timeout, request.probe.options, origin)
+            worker.attempts -= reply.recorded
         finally:
             with worker.lock:
                 worker.call_started = None

@@ -41,6 +41,7 @@ class Search:
     Attributes:
         draws: The case of each draw that was no counterexample, by its probe's id.
         calls: Calls of the model so far.
+        recorded: Answers that were recorded ones.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Search:
                 folder ``.hypothesis``.
         """
         self.draws: dict[str, Case] = {}
-        self.calls = 0
+        self.calls = self.recorded = 0
         # Drawing shrinks towards what comes first.
         self._plan = sorted(plan, key=lambda probe: (min(map(len, probe.questions)), probe.id))
         self._subject, self._settings, self._effort, self._database = subject, settings, effort, database
@@ -208,6 +209,7 @@ class Search:
             (answer,) = result.answers
             self._answers[result.request.probe.id] = answer
             self.calls += answer.attempts
+            self.recorded += answer.recorded
 
     def _passed(self, draw: Framed, told: str) -> Verdict:
         """Return the verdict on a draw that is no counterexample: an error where an answer is one."""

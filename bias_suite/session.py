@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bias_suite import options, redaction
 from bias_suite import plan as plans
-from bias_suite import redaction
 from bias_suite import trust as trusting
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
@@ -22,6 +22,7 @@ from bias_suite.errors import OptionError, ReportError
 from bias_suite.judge import SEED, TEMPERATURE, Judge, configured
 from bias_suite.options import Settings
 from bias_suite.plan import Plan
+from bias_suite.recordings import Recording
 from bias_suite.redaction import Redactor
 from bias_suite.reporting import giskard_report, summary
 from bias_suite.reporting.summary import Row
@@ -29,9 +30,13 @@ from bias_suite.sinks import jsonl
 from bias_suite.sinks.delivery import Delivery
 from bias_suite.trust import Trust
 
+if TYPE_CHECKING:
+    from bias_suite.subject import Subject
+
 FILES = (summary.FILE, jsonl.FILE, giskard_report.HTML, giskard_report.AVID)
 """What a run may leave in its report folder."""
 _PACKAGE = Path(__file__).parent
+_NO_MODEL = "--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test"
 
 
 class Session:
@@ -70,7 +75,36 @@ class Session:
     @functools.cached_property
     def judge(self) -> Judge | None:
         """The judge, one for all detectors of this process; None where none is named."""
-        return configured(self.settings)
+        return configured(self.settings, self.recording)
+
+    @functools.cached_property
+    def recording(self) -> Recording | None:
+        """The recording that answers are stored in or taken from; None without one.
+
+        Raises:
+            RecordingError: It cannot be opened.
+        """
+        path = self.settings.replay or self.settings.record
+        if path is None:
+            return None
+        return Recording(path, replays=self.settings.replay is not None, run=self.run_id, secrets=options.secrets())
+
+    def subject(self) -> Subject:
+        """Build the model under test; a replay takes it as it was recorded.
+
+        Raises:
+            ModelError: It cannot be built.
+            RecordingError: The recording cannot be used, or holds no answers of it.
+        """
+        from bias_suite import recorded, subject
+
+        spec = self.settings.model
+        if spec is None:
+            raise OptionError(_NO_MODEL)
+        if self.recording is not None and self.recording.replays:
+            return recorded.replayed(spec, self.recording)
+        built = subject.build(spec)
+        return built if self.recording is None else recorded.recorded(built, spec, self.recording)
 
     def check_judge(self, detectors: Iterable[str]) -> None:
         """Call the judge once where one of the detectors needs it: a wrong key is told at once, and only once.
@@ -98,7 +132,8 @@ class Session:
         folder = user_cache_path("bias-suite") / "judges"
         chosen = trusting.part(trusting.gold(), self.settings.judge_gold)
         key = trusting.key(self.judge, self.judge.version, chosen)
-        found = trusting.remembered(folder, key)
+        # A recording is to hold all that the run knew of the judge.
+        found = trusting.remembered(folder, key) if self.recording is None else None
         if found is None:
             found, _ = trusting.measure(self.judge, chosen, self.settings.concurrency)
             trusting.remember(folder, key, found)
@@ -138,6 +173,8 @@ class Session:
         """Close the cases file, if it was opened."""
         if "case_file" in self.__dict__:
             self.case_file.close()
+        if self.__dict__.get("recording") is not None:
+            self.__dict__["recording"].close()
 
     def check(self) -> None:
         """Check, before anything is asked, whatever can be checked without importing the application.
@@ -148,8 +185,9 @@ class Session:
         from bias_suite import subject
 
         if self.settings.model is None:
-            raise OptionError("--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test")
-        subject.find(self.settings.model)
+            raise OptionError(_NO_MODEL)
+        if self.recording is None or not self.recording.replays:
+            subject.find(self.settings.model)
         _ = self.selected, self.required
         jsonl.require_writable(self.settings.report_dir)
 
@@ -237,6 +275,20 @@ class Session:
         told = {name: getattr(found, name) for name in ("sensitivity", "specificity", "errors")}
         shown = {name: {"k": rate.k, "n": rate.n, "interval": list(rate.interval)} for name, rate in told.items()}
         return {**shown, "doubt": found.doubt}
+
+    def recording_note(self) -> str | None:
+        """Return for people where answers came from or went, and what cannot be known of them; None without one."""
+        if self.recording is None:
+            return None
+        rows = self.results()
+        taken = sum(row.recorded + row.judge_recorded for row in rows)
+        verb = "Replayed from" if self.recording.replays else "Recorded in"
+        told = f"{verb} {self.recording.path}: {taken} answers and replies taken from there."
+        if not any(row.model and "@" not in row.model for row in rows):
+            return told
+        replayed = "so nobody can tell whether it still answers like this"
+        doubt = replayed if self.recording.replays else "so answers of other runs are not taken"
+        return f"{told} The model under test tells no version, {doubt}."
 
     def judge_worth(self) -> str | None:
         """Return for people what the judge is worth; None where it was not measured."""

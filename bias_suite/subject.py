@@ -34,10 +34,30 @@ UNTOLD = "A chatbot that answers users' questions."
 
 @dataclass(frozen=True)
 class Reply:
-    """What one call of the model returned: the answer and the passages it retrieved."""
+    """What one call of the model returned.
+
+    Attributes:
+        answer: The answer.
+        contexts: The passages that it retrieved, as far as it tells.
+        recorded: Whether nobody was called, and this is a recorded answer.
+        seconds: How long the call took, where a recording tells; None where it is measured.
+    """
 
     answer: str
     contexts: tuple[str, ...] = ()
+    recorded: bool = False
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who asks: the probe, and which repeat of it this is."""
+
+    probe: str = ""
+    trial: int = 0
+
+
+NOBODY = Origin()
 
 
 @dataclass(frozen=True)
@@ -69,13 +89,20 @@ class Subject:
         """Name and version, as cases and reports give them."""
         return f"{self.name}@{self.version}" if self.version else self.name
 
-    def ask(self, question: str, timeout: float = 60.0, options: Sequence[str] = ()) -> Reply:
+    def ask(
+        self,
+        question: str,
+        timeout: float = 60.0,
+        options: Sequence[str] = (),
+        origin: Origin = NOBODY,
+    ) -> Reply:
         """Ask one question.
 
         Args:
             question: The question.
             options: What can be answered, where it is multiple-choice. A model with ``choose`` is held to them.
             timeout: Seconds after which an async model is cancelled; other models are not stopped here.
+            origin: Who asks.
 
         Raises:
             CallError: The model returned something that is not an answer.

@@ -34,6 +34,7 @@ PURE = (
     "bias_suite.personal_data",
     "bias_suite.power",
     "bias_suite.probes",
+    "bias_suite.recordings",
     "bias_suite.redaction",
     "bias_suite.retries",
     "bias_suite.similarity",

@@ -6,10 +6,12 @@ import contextlib
 import json
 import re
 import socket
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -640,3 +642,72 @@ def test_doctor_calls_the_judge_once_and_says_how_it_is(
     assert f"ok    detector     {HARM}: 40 probes" in printed.out
     assert KEY not in printed.out + printed.err
     assert len(endpoint.requests) == 1
+
+
+# Recordings
+
+
+def test_a_replayed_run_calls_neither_model_nor_judge(
+    gate: Gate, endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_probes(gate)
+    endpoint.play = by_item(lambda number: FAILED if number % 4 == 0 else PASSED)
+    kept = gate.folder / "kept.sqlite"
+    first = gate.run(*options(endpoint, f"--bias-record={kept}"), model=ECHOES)
+    asked = len(endpoint.requests)
+    again = gate.run(*options(endpoint, f"--bias-record={kept}"), model=ECHOES)
+    assert len(endpoint.requests) == asked + 1  # whether the judge is of the same version
+    assert again.ret == first.ret
+    cases = gate.cases()  # the model tells no version, and was asked anew
+    monkeypatch.delenv("OPENAI_API_KEY")
+    replayed = gate.run(*options("http://127.0.0.1:9/v1", f"--bias-replay={kept}"), model=ECHOES)
+    assert len(endpoint.requests) == asked + 1
+    assert replayed.ret == first.ret == pytest.ExitCode.TESTS_FAILED
+    assert by_id(gate.cases()) == by_id(cases)
+    assert gate.summary()["calls"] == {"model": 0, "judge": 0, "cached": 80, "retried": 0}
+    assert KEY.encode() not in kept.read_bytes()
+
+
+def by_id(cases: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {case["id"]: {name: value for name, value in case.items() if name != "calls"} for case in cases}
+
+
+def test_a_judge_of_another_version_is_asked_anew(gate: Gate, endpoint: ScriptedEndpoint) -> None:
+    write_probes(gate)
+    kept = f"--bias-record={gate.folder / 'kept.sqlite'}"
+    for version in ("judge-1-may", "judge-1-june"):
+        endpoint.play = lambda body, version=version: replace(PASSED, model=version)
+        before = len(endpoint.requests)
+        gate.run(*options(endpoint, kept), model=ECHOES)
+        assert len(endpoint.requests) - before == 41
+
+
+def test_a_replay_with_another_answer_says_that_the_judge_was_not_asked_this(
+    gate: Gate, endpoint: ScriptedEndpoint
+) -> None:
+    write_probes(gate)
+    kept = gate.folder / "kept.sqlite"
+    gate.run(*options(endpoint, f"--bias-record={kept}"), model=ECHOES)
+    with contextlib.closing(sqlite3.connect(kept)) as held, held:
+        held.execute("UPDATE entries SET reply = replace(reply, 'You asked', 'He asked') WHERE kind = 'model'")
+    result = gate.run(*options(endpoint, f"--bias-replay={kept}"), model=ECHOES)
+    assert gate.verdicts() == {HARM: "error"}
+    assert "has no reply of openai/judge-1 to this: the answer, the requirement or the prompt is another" in output(
+        result
+    )
+
+
+def test_what_the_judge_is_worth_is_recorded_too(
+    gate: Gate, endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(gate.folder / "cache"))
+    write_probes(gate)
+    kept = gate.folder / "kept.sqlite"
+    measured = "--bias-judge-gold=20"
+    gate.run(*options(endpoint, f"--bias-record={kept}", measured), model=ECHOES)
+    worth, asked = gate.summary()["run"]["judge"]["gold"], len(endpoint.requests)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(gate.folder / "another cache"))
+    gate.run(*options("http://127.0.0.1:9/v1", f"--bias-replay={kept}", measured), model=ECHOES)
+    assert gate.summary()["run"]["judge"]["gold"] == worth
+    assert worth["errors"]["n"] >= 20
+    assert len(endpoint.requests) == asked

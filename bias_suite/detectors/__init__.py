@@ -30,8 +30,8 @@ class Rule(Protocol):
     `calibrates` is True where an answer can only be judged in the light of the others. `remote` is True where
     judging waits for an LLM: `judge` is then called by many threads at a time, and must not raise. `scans` is
     True where the detector asks by itself: then `scan` is called, and nothing else is asked or judged; `calls`
-    counts how often it called the model, `judging` what it spent on the judge. `compares` is True where `decide`
-    compares groups, and the chances of a failure rate say nothing.
+    counts how often it called the model, `recorded` how many answers were recorded ones, `judging` what it spent on
+    the judge. `compares` is True where `decide` compares groups, and the chances of a failure rate say nothing.
     """
 
     calibrates: bool = False
@@ -39,6 +39,7 @@ class Rule(Protocol):
     scans: bool = False
     compares: bool = False
     calls: int = 0
+    recorded: int = 0
     judging: Judging | None = None
 
     def unavailable(self) -> str | None:

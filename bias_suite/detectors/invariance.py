@@ -91,7 +91,7 @@ class Invariance(Rule):
             raise RuntimeError("scan comes after prepare")
         search = Search(written, self._subject, self._settings, self.effort, self._database)
         found = search.run()
-        self.calls = search.calls
+        self.calls, self.recorded = search.calls, search.recorded
         yield from search.draws.values()
         if found is not None:
             yield found

@@ -123,6 +123,7 @@ class Scanned(Rule):
         requests = [Request(Probe(str(n), "", "", (text,), "und", str(n))) for n, text in enumerate(questions)]
         answers = {one.request.probe.id: one.answers[0] for one in ask_all(self._subject, requests, limits)}
         self.calls += sum(answer.attempts for answer in answers.values())
+        self.recorded += sum(answer.recorded for answer in answers.values())
         for answer in answers.values():
             if answer.error is not None:
                 raise CallError(f"the model under test: {answer.error}")

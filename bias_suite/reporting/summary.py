@@ -39,12 +39,14 @@ class Row:
         seconds: Wall time.
         calls: Calls of the model.
         retried: How many of them were repeats.
+        recorded: Answers taken from a recording instead.
         model: Name and version of the model; None where it was not asked.
         judge: Name, version and prompt of the judge; None where no LLM judged.
         judge_calls: Calls of the judge.
         judge_retried: How many of them were repeats.
         judge_prompt_tokens: Tokens sent to the judge.
         judge_completion_tokens: Tokens that it wrote.
+        judge_recorded: Its replies taken from a recording instead.
         split_votes: Answers on which the judge's votes disagreed.
         measures: What else was measured, as JSON: `gate.Measure` each.
     """
@@ -63,12 +65,14 @@ class Row:
     seconds: float = 0.0
     calls: int = 0
     retried: int = 0
+    recorded: int = 0
     model: str | None = None
     judge: str | None = None
     judge_calls: int = 0
     judge_retried: int = 0
     judge_prompt_tokens: int = 0
     judge_completion_tokens: int = 0
+    judge_recorded: int = 0
     split_votes: int = 0
     measures: str | None = None
 
@@ -89,6 +93,7 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
             plan=outcome.plan,
             failures=len(outcome.cases),
             calls=outcome.calls,
+            recorded=outcome.recorded,
             seconds=round(outcome.seconds, 3),
             model=model,
             **_judged(outcome.judging),
@@ -109,6 +114,7 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
         seconds=round(outcome.seconds, 3),
         calls=outcome.calls,
         retried=outcome.retried,
+        recorded=outcome.recorded,
         model=model,
         measures=json.dumps([asdict(one) for one in decision.measures]) if decision.measures else None,
         **_judged(outcome.judging),
@@ -124,6 +130,7 @@ def _judged(judging: Sequence[Judging]) -> dict[str, Any]:
         "judge_retried": sum(one.retried for one in judging),
         "judge_prompt_tokens": sum(one.prompt_tokens for one in judging),
         "judge_completion_tokens": sum(one.completion_tokens for one in judging),
+        "judge_recorded": sum(one.recorded for one in judging),
         "split_votes": sum(one.split for one in judging),
     }
 
@@ -163,7 +170,7 @@ def document(
         "calls": {
             "model": sum(line.calls for line in rows),
             "judge": sum(line.judge_calls for line in rows),
-            "cached": 0,
+            "cached": sum(line.recorded + line.judge_recorded for line in rows),
             "retried": sum(line.retried + line.judge_retried for line in rows),
         },
         # None, not 0: nobody counted. A model under test is a function; it does not tell.

@@ -2,10 +2,14 @@
 
     python -m tests.benchmarks.mutants [--seeds 20] [--base extractive|rag] [--bots NAME,...] [--sample 0]
 
-Each bot of `fixtures.bots` is asked the whole plan of every detector that needs no judge, once for each seed. Printed
-is how often each detector failed it, whether the gate caught it, and whether a detector that is meant for its fault was
-among those that failed it (attribution); for controls, how often the gate failed them although they are innocent. All
-shares are with exact 95 % intervals. `strength` is the largest share of a detector's probes that failed.
+Each bot of `fixtures.bots` is asked the whole plan of every detector that needs no judge, once for each seed; a seed
+also chooses which tenth of the report the extractive bot has not read. Printed is how often each detector failed it,
+whether the gate caught it (a FAIL), and whether a detector that is meant for its fault was among those that failed it
+(attribution); for controls, how often the gate failed them although they are innocent. `not passed` counts those for
+which a detector was FAIL, INCONCLUSIVE or ERROR: none of these is released. All shares are with exact 95 % intervals.
+
+`strength` is how many of a detector's probes the fault changes, of the detector meant for it where that is most: a
+strong fault changes at least 20 %, a subtle one 8 to 12 %, and what is weaker or between is told by itself.
 
 With 20 seeds this takes about an hour on two cores.
 """
@@ -49,17 +53,18 @@ MEANT_FOR = {
 """Each planted fault, and the detectors of which one should fail it."""
 SUBTLE = {"invents_law": 0.1, "leaks_canaries": 0.1, "agrees_with_premises": 0.12, "presumes_fraud": 0.3}
 """Faults that are also planted so rarely that they fail about a tenth of a detector's probes: their probability."""
+STRONG, SUBTLE_FROM, SUBTLE_TO = 0.2, 0.08, 0.12
+"""Shares of a detector's probes that a fault changes."""
 CONTROLS = ("clean", "quotes_to_condemn", "lawful_distinctions", "high_variation")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One bot with one seed: its name, the detectors' verdicts, and the largest share of a detector's failed probes."""
+    """One bot with one seed: its name, the detectors' verdicts, and the share of probes that the fault changed."""
 
     bot: str
     verdicts: dict[str, str]
     strength: float
-    fired: int
 
 
 @functools.cache
@@ -77,16 +82,27 @@ def run(task: tuple[str, int, str, int]) -> Run:
     name, _, p = bot.partition(" p=")
     spec = f"fixtures.bots:{name}(seed={seed}, base={base!r}{f', p={p}' if p else ''})"
     asked = subject.build(spec)
-    verdicts, shares = {}, []
+    verdicts, strength = {}, 0.0
     for detector in plan.detectors:
         if detector.id not in DETECTORS:
             continue
         rule = detector.rule(settings)
         outcome = evaluation.evaluate(detector, rule, plan.probes[detector.id], asked, settings, lambda case: None)
         verdicts[detector.id] = outcome.verdict
-        if outcome.decision is not None and outcome.decision.judged and outcome.verdict == "fail":
-            shares.append(outcome.decision.failures / outcome.decision.judged)
-    return Run(bot, verdicts, max(shares, default=0.0), len(asked.model.fired))
+        fired = set(asked.model.fired)
+        changed = sum(any(question in fired for question in probe.questions) for probe in plan.probes[detector.id])
+        if detector.id in MEANT_FOR.get(name, set()) and detector.id != "invariance":  # it asks in other words
+            strength = max(strength, changed / len(plan.probes[detector.id]))
+    return Run(bot, verdicts, strength)
+
+
+def kind(bot: str, strength: float) -> str:
+    """Return what sort of bot it is."""
+    if bot.partition(" ")[0] in CONTROLS:
+        return "control"
+    if strength >= STRONG:
+        return "strong"
+    return "subtle" if SUBTLE_FROM <= strength <= SUBTLE_TO else "other"
 
 
 def share(k: int, n: int) -> str:
@@ -102,25 +118,27 @@ def show(runs: Sequence[Run]) -> None:
     by_bot: dict[str, list[Run]] = defaultdict(list)
     for one in runs:
         by_bot[one.bot].append(one)
-    print(f"| bot | strength | {' | '.join(DETECTORS)} | caught [95 %] | attributed |")
-    print("|" + "---|" * (len(DETECTORS) + 4))
+    print(f"| bot | strength | {' | '.join(DETECTORS)} | caught [95 %] | not passed | attributed |")
+    print("|" + "---|" * (len(DETECTORS) + 5))
     totals: dict[str, list[bool]] = defaultdict(list)
     for bot, members in by_bot.items():
         name = bot.partition(" ")[0]
         failed = [{detector for detector, verdict in one.verdicts.items() if verdict == "fail"} for one in members]
         caught = [bool(one) for one in failed]
+        held = [not set(one.verdicts.values()) <= {"pass", "not_evaluated"} for one in members]
         right = [bool(one & MEANT_FOR.get(name, set())) for one in failed]
-        kind = "control" if name in CONTROLS else "subtle" if " p=" in bot else "strong"
-        totals[kind] += caught
-        if kind != "control":
+        strength = statistics.mean(one.strength for one in members)
+        sort = kind(bot, strength)
+        totals[sort] += caught
+        if sort != "control":
             totals["attributed"] += [good for good, any_ in zip(right, caught, strict=True) if any_]
         cells = [str(sum(detector in one for one in failed) or "") for detector in DETECTORS]
-        strength = f"{100 * statistics.mean(one.strength for one in members):.0f} %"
-        attributed = "" if kind == "control" else str(sum(right))
-        row = [bot, strength, *cells, share(sum(caught), len(members)), attributed]
+        told = sort if sort == "control" else f"{sort}, {100 * strength:.0f} %"
+        attributed = "" if sort == "control" else str(sum(right))
+        row = [bot, told, *cells, share(sum(caught), len(members)), f"{sum(held)}/{len(members)}", attributed]
         print(f"| {' | '.join(row)} |")
-    for kind, found in totals.items():
-        print(f"{kind}: {share(sum(found), len(found))}")
+    for sort, found in totals.items():
+        print(f"{sort}: {share(sum(found), len(found))}")
 
 
 def main() -> None:
@@ -141,7 +159,7 @@ def main() -> None:
         # All seeds of a bot in one process: its answers are embedded once.
         for one in pool.map(run, tasks, chunksize=given.seeds):
             runs.append(one)
-            print(f"{len(runs)}/{len(tasks)} {one.bot} {one.verdicts} fired {one.fired}", file=sys.stderr)
+            print(f"{len(runs)}/{len(tasks)} {one.bot} {one.verdicts} {one.strength:.2f}", file=sys.stderr)
     runs.sort(key=lambda one: bots.index(one.bot))
     show(runs)
     print(f"{time.monotonic() - began:.0f} s")
