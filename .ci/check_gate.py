@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 VERDICTS = {"pass", "fail", "inconclusive", "error", "not_evaluated"}
-LEAST_DETECTORS, LEAST_PROBES = 8, 20
+LEAST_DETECTORS, LEAST_PROBES = 9, 20
+SEARCHES = {"invariance"}  # ends when it has found
 
 
 def main(exit_status: int) -> None:
@@ -26,7 +27,7 @@ def main(exit_status: int) -> None:
     # One may find that no answer is evidence either way, and is then asked and not evaluated.
     assert sum(one["probes"] > 0 for one in detectors) >= LEAST_DETECTORS, detectors
     assert len(evaluated) >= LEAST_DETECTORS - 1, detectors
-    assert all(one["probes"] >= LEAST_PROBES for one in evaluated), evaluated
+    assert all(one["probes"] >= LEAST_PROBES for one in evaluated if one["id"] not in SEARCHES), evaluated
     # Not splitlines(): U+2028 is legal inside a line of JSON.
     lines = (reports / "cases.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
     cases = Counter(json.loads(line)["detector"] for line in lines)

@@ -70,7 +70,11 @@ class Run:
 @functools.cache
 def _plan(sample: int) -> tuple[options.Settings, Plan]:
     settings = options.defaults(
-        probes=FIXTURES / "probes", canaries=FIXTURES / "documents" / "canaries.json", concurrency=1, sample=sample
+        probes=FIXTURES / "probes",
+        canaries=FIXTURES / "documents" / "canaries.json",
+        concurrency=2,
+        timeout=180.0,
+        sample=sample,
     )
     return settings, plans.load(settings)
 
