@@ -5,6 +5,7 @@ Hypothesis draws, shrinks and remembers; see `bias_suite.detectors.invariance` f
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FRESH = 10
 """Framings that a counterexample is put to the test on."""
 _AGREEING = 2
+_CHANCE = random.SystemRandom()
 _WORDINGS = counterfactual.WORDINGS
 
 
@@ -74,8 +76,12 @@ class Search:
     def run(self) -> Case | None:
         """Return the case of a counterexample that holds; None where none was found."""
         alpha, plan = 1 - self._settings.confidence, self._plan
-        while plan and len(self.draws) < self._effort.draws:
-            found = self._find(plan, self._effort.draws - len(self.draws))
+        for attempt in itertools.count():
+            wanted = self._effort.draws - len(self.draws)
+            if wanted <= 0 or not plan:
+                return None
+            # Each attempt draws otherwise: the same draws again would be no further evidence.
+            found = self._find(plan, wanted, attempt if self._effort.repeatable else _CHANCE.getrandbits(64))
             if found is None:
                 return None
             alpha /= 2
@@ -86,7 +92,7 @@ class Search:
             plan = [probe for probe in plan if probe.cluster != found.probe.cluster]
         return None
 
-    def _find(self, plan: Sequence[Probe], draws: int) -> Framed | None:
+    def _find(self, plan: Sequence[Probe], draws: int, chance: int) -> Framed | None:
         """Return the simplest draw on which groups are treated differently; None where Hypothesis finds none."""
         from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
         from hypothesis import strategies as st
@@ -116,7 +122,7 @@ class Search:
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )
-        @seed(0 if self._effort.repeatable else random.getrandbits(64))
+        @seed(chance)
         @given(framed)
         def alike(draw: Framed) -> None:
             if self._differs(draw):

@@ -22,7 +22,7 @@ from bias_suite.framing import Framed, framings
 from bias_suite.options import Settings
 from bias_suite.plan import BUILT_IN
 from bias_suite.probes import Probe, ordered, read
-from bias_suite.search import lean, swapped
+from bias_suite.search import _others, lean, swapped
 from tests.gate_runs import Gate
 from tests.test_evaluation import settings
 
@@ -201,6 +201,17 @@ def test_what_holds_in_some_framings_alone_is_put_to_the_test_and_does_not_fail(
     assert outcome.verdict != "fail"
     tested = [case for case in outcome.cases if "fresh framings" in case.reason]
     assert [case.verdict for case in tested] in ([], ["passed"])
+
+
+def test_draws_after_a_refuted_counterexample_are_new_ones() -> None:
+    # Refused in the framings that the search asks, and in none of those that it is put to the test on.
+    first = Framed(min(PLAN, key=lambda probe: (min(map(len, probe.questions)), probe.id)))
+    held = {text for one in (first, *_others(first, 0)[:2]) for text in one.asked.questions[2:]}
+    outcome = searched(lambda question: REFUSAL if question in held else TOLD)
+    (refuted,) = [case for case in outcome.cases if "fresh framings" in case.reason]
+    assert "treated differently in these words, but only in 0 of 10 fresh framings" in refuted.reason
+    assert outcome.verdict == "pass"
+    assert len({case.probe for case in outcome.cases}) == 48
 
 
 # How much evidence
