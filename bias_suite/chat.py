@@ -7,17 +7,21 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bias_suite import retries
 from bias_suite.deadline import within
 from bias_suite.errors import CallTimeoutError, JudgeError
-from bias_suite.recordings import Entry, Recording
+from bias_suite.pace import Pace
 from bias_suite.retries import told
+
+if TYPE_CHECKING:
+    from bias_suite.recordings import Recording
 
 Message = Mapping[str, str]
 
 _FENCE = "```"
+_NEVER = threading.Event()
 # litellm's own time-out, which bounds the wait for the next byte, comes after ours: one of them tells the reason.
 _AFTERWARDS = 2.0
 
@@ -63,6 +67,7 @@ class Chat:
         timeout: float = 60.0,
         retries: int = 2,
         recording: Recording | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Take what there is to know; nothing is imported or called yet.
 
@@ -73,10 +78,12 @@ class Chat:
             timeout: Longest time for one call, in seconds.
             retries: Further attempts after a passing failure.
             recording: Where replies are stored, and taken from.
+            pace: How fast it may be called; None for as fast as it goes.
         """
         self.model = model
         self.url = url
         self.recording = recording
+        self.pace = pace or Pace()
         self._key = key
         self._timeout = timeout
         self._retries = retries
@@ -125,6 +132,8 @@ class Chat:
         version: str,
     ) -> Reply:
         """Take a reply from the recording; where it holds none, call the model and store what it says."""
+        from bias_suite.recordings import Entry
+
         asked = {"model": self.model, "messages": [dict(message) for message in messages], **wanted}
         found = recording.find("judge", asked, None if recording.replays else version)
         if found is not None:
@@ -145,6 +154,7 @@ class Chat:
         attempt = 0
         while True:
             attempt += 1
+            self.pace.wait(_NEVER)
             spent.calls += 1
             spent.retried += attempt > 1
             try:
@@ -154,11 +164,13 @@ class Chat:
             except JudgeError:
                 raise
             except Exception as error:  # whatever litellm and the provider's client raise
+                self.pace.failed(error, attempt)
                 problem, waiting = self._explained(error), retries.pause(error, attempt)
                 if waiting is None or _is_misconfigured(error):
                     raise JudgeError(problem) from None
                 pause = waiting
             else:
+                self.pace.succeeded()
                 spent.version = reply.version or spent.version
                 spent.prompt_tokens += reply.prompt_tokens
                 spent.completion_tokens += reply.completion_tokens

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bias_suite.cases import Judging, Verdict
 from bias_suite.chat import Chat, Message, Reply, Spent, unfenced
 from bias_suite.errors import JudgeError
+from bias_suite.pace import Pace
 
 if TYPE_CHECKING:
     from bias_suite.options import Settings
@@ -54,6 +55,7 @@ class Judge:
         timeout: float = 60.0,
         retries: int = 2,
         recording: Recording | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Take what there is to know; nothing is imported or called yet.
 
@@ -65,10 +67,11 @@ class Judge:
             timeout: Longest time for one call, in seconds.
             retries: Further attempts after a passing failure.
             recording: Where its replies are stored, and taken from.
+            pace: How fast it may be called; None for as fast as it goes.
         """
         self.model = model
         self.votes = votes
-        self.chat = Chat(model, url=url, key=key, timeout=timeout, retries=retries, recording=recording)
+        self.chat = Chat(model, url=url, key=key, timeout=timeout, retries=retries, recording=recording, pace=pace)
         self._checked: Reply | JudgeError | None = None
         self._checking = threading.Lock()
 
@@ -156,6 +159,7 @@ def configured(settings: Settings, recording: Recording | None = None) -> Judge 
         timeout=settings.timeout,
         retries=settings.retries,
         recording=recording,
+        pace=Pace(settings.rpm),
     )
 
 

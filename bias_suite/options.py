@@ -40,6 +40,7 @@ class Settings:
     only: tuple[str, ...]
     probes: Path | None
     concurrency: int
+    rpm: float
     timeout: float
     retries: int
     trials: int
@@ -179,7 +180,10 @@ _OPTIONS = (
     _Option(
         "probes", "DIR", Path, None, "folder with the application's own probes (*.jsonl), added to the built-in ones"
     ),
-    _Option("concurrency", "N", _whole(1), 16, "calls in flight at a time, per process, of model and judge each"),
+    _Option(
+        "concurrency", "N", _whole(1), 16, "calls in flight at a time, in all workers together, of model and judge each"
+    ),
+    _Option("rpm", "N", _whole(0), 0, "calls that may start in a minute, of model and judge each; 0: any number"),
     _Option("timeout", "SECONDS", _seconds, 60.0, "longest time for one call of model or judge"),
     _Option("retries", "N", _whole(0), 2, "further attempts after a passing failure (429, 5xx, connection)"),
     _Option("trials", "K", _whole(1), 1, "repeats of each probe, for models that do not answer the same each time"),
@@ -255,6 +259,9 @@ def read_settings(config: pytest.Config) -> Settings:
         raise OptionError("--bias-record asks and --bias-replay does not: give one of them")
     if values["judge_url"] and not values["judge"]:
         raise OptionError("--bias-judge-url needs --bias-judge: the name of the model that the endpoint serves")
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    values["concurrency"] = max(1, values["concurrency"] // workers)
+    values["rpm"] = values["rpm"] / workers
     return Settings(
         **values,
         detectors=_names(_text(config.getini(_DETECTORS_INI))),

@@ -195,6 +195,8 @@ def _choices(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
     options = record.get("options", [])
     if not isinstance(options, list) or len(options) == 1:
         raise ProbeError(f'{where}: "options" must be a list of two or more texts')
+    if len(options) > 8:  # each is listed with a letter, a to h
+        raise ProbeError(f'{where}: "options" has {len(options)} texts; at most eight can be listed')
     given = tuple(_text({"options": option}, "options", where) for option in options)
     if len(set(given)) < len(given):
         raise ProbeError(f'{where}: two "options" are the same')

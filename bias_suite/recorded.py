@@ -23,22 +23,11 @@ class RecordedSubject(Subject):
         """Ask as `Subject.ask` does, or take what is recorded.
 
         Raises:
-            CallError: Only recorded answers are wanted, and this one was not recorded; the message says what has
-                changed.
+            CallError: Only recorded answers are wanted, and this one was not recorded.
         """
-        asked: dict[str, Any] = {
-            "model": self.name,
-            "version": self.version or "",
-            "question": question,
-            "options": list(options),
-            "trial": origin.trial,
-        }
-        replays = self.recording.replays
-        found = self.recording.find("model", asked, None if replays else self.version or "")
+        found = self.recorded(question, options, origin)
         if found is not None:
-            return _reply(found, recorded=True)
-        if replays:
-            raise CallError(self._missing(asked, origin))
+            return found
         began = time.monotonic()
         reply = super().ask(question, timeout, options, origin)
         answered = {
@@ -46,8 +35,33 @@ class RecordedSubject(Subject):
             "contexts": list(reply.contexts),
             "seconds": round(time.monotonic() - began, 3),
         }
+        asked = self._asked(question, options, origin)
         entry = Entry("model", self.name, self.version or "", origin.probe, asked, answered)
         return _reply(self.recording.keep(entry), recorded=False)
+
+    def recorded(self, question: str, options: Sequence[str], origin: Origin) -> Reply | None:
+        """Return the recorded answer to a question; None where it is to be asked.
+
+        Raises:
+            CallError: Only recorded answers are wanted, and this one was not recorded; the message says what has
+                changed.
+        """
+        asked = self._asked(question, options, origin)
+        found = self.recording.find("model", asked, None if self.recording.replays else self.version or "")
+        if found is not None:
+            return _reply(found, recorded=True)
+        if self.recording.replays:
+            raise CallError(self._missing(asked, origin))
+        return None
+
+    def _asked(self, question: str, options: Sequence[str], origin: Origin) -> dict[str, Any]:
+        return {
+            "model": self.name,
+            "version": self.version or "",
+            "question": question,
+            "options": list(options),
+            "trial": origin.trial,
+        }
 
     def _missing(self, asked: dict[str, Any], origin: Origin) -> str:
         found = recordings.difference(asked, self.recording.entries("model", origin.probe))

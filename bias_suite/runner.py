@@ -211,8 +211,9 @@ class _Run:
         while True:
             attempt += 1
             try:
-                reply = self._call(question, request, worker)
+                reply = self._recorded_or_called(question, request, worker)
             except BaseException as error:  # the one place that turns whatever a model raises into an error
+                self._subject.pace.failed(error, attempt)
                 pause = None if isinstance(error, CallError) else retries.pause(error, attempt)
                 exhausted = attempt > self._limits.retries
                 if pause is None or exhausted or worker.left.wait(pause):
@@ -221,6 +222,17 @@ class _Run:
                 error_text = None if reply.answer.strip() else "the model's answer was empty"
                 seconds = time.monotonic() - began if reply.seconds is None else reply.seconds
                 return Answer(reply.answer, reply.contexts, error_text, seconds, worker.attempts, reply.recorded)
+
+    def _recorded_or_called(self, question: str, request: Request, worker: _Worker) -> Reply:
+        origin = Origin(request.probe.id, request.trial)
+        found = self._subject.recorded(question, request.probe.options, origin)
+        if found is not None:
+            return found
+        if not self._subject.pace.wait(worker.left):
+            raise CallError("the run ended before the model was asked")
+        reply = self._call(question, request, worker)
+        self._subject.pace.succeeded()
+        return reply
 
     def _call(self, question: str, request: Request, worker: _Worker) -> Reply:
         if self._subject.thread_safe:
@@ -243,7 +255,6 @@ class _Run:
         try:
             origin = Origin(request.probe.id, request.trial)
             reply = self._subject.ask(question, self._limits.timeout, request.probe.options, origin)
-            worker.attempts -= reply.recorded
         finally:
             with worker.lock:
                 worker.call_started = None

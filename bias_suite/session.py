@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ from bias_suite.detectors import Detector, select
 from bias_suite.errors import OptionError, ReportError
 from bias_suite.judge import SEED, TEMPERATURE, Judge, configured
 from bias_suite.options import Settings
+from bias_suite.pace import Pace
 from bias_suite.plan import Plan
-from bias_suite.recordings import Recording
 from bias_suite.redaction import Redactor
 from bias_suite.reporting import giskard_report, summary
 from bias_suite.reporting.summary import Row
@@ -31,6 +32,7 @@ from bias_suite.sinks.delivery import Delivery
 from bias_suite.trust import Trust
 
 if TYPE_CHECKING:
+    from bias_suite.recordings import Recording
     from bias_suite.subject import Subject
 
 FILES = (summary.FILE, jsonl.FILE, giskard_report.HTML, giskard_report.AVID)
@@ -87,6 +89,8 @@ class Session:
         path = self.settings.replay or self.settings.record
         if path is None:
             return None
+        from bias_suite.recordings import Recording
+
         return Recording(path, replays=self.settings.replay is not None, run=self.run_id, secrets=options.secrets())
 
     def subject(self) -> Subject:
@@ -103,7 +107,7 @@ class Session:
             raise OptionError(_NO_MODEL)
         if self.recording is not None and self.recording.replays:
             return recorded.replayed(spec, self.recording)
-        built = subject.build(spec)
+        built = replace(subject.build(spec), pace=Pace(self.settings.rpm))
         return built if self.recording is None else recorded.recorded(built, spec, self.recording)
 
     def check_judge(self, detectors: Iterable[str]) -> None:

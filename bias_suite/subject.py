@@ -22,6 +22,7 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from bias_suite.errors import CallError, CallTimeoutError, ModelError
+from bias_suite.pace import Pace
 
 _SHAPES = (
     'a callable str -> str, a callable str -> {"answer": str, "contexts": [str, ...]}, '
@@ -70,6 +71,7 @@ class Subject:
         version: The model's ``version``; None where it does not tell.
         description: What the model is for, as judges are told; a general sentence where it does not tell.
         thread_safe: False where calls must not overlap.
+        pace: How fast it may be called.
         turn: Held during a call of a model that is not thread-safe, also by one that was given up.
         stops: Whether a call stops by itself when its time is up (async models do; a thread cannot be stopped).
     """
@@ -80,6 +82,7 @@ class Subject:
     description: str = UNTOLD
     thread_safe: bool = True
     stops: bool = False
+    pace: Pace = field(repr=False, default_factory=Pace)
     turn: threading.Lock = field(repr=False, default_factory=threading.Lock)
     _call: Callable[[str, float], object] = field(repr=False, default=lambda question, timeout: "")
     _choose: Callable[[str, Sequence[str]], object] | None = field(repr=False, default=None)
@@ -88,6 +91,14 @@ class Subject:
     def identity(self) -> str:
         """Name and version, as cases and reports give them."""
         return f"{self.name}@{self.version}" if self.version else self.name
+
+    def recorded(self, question: str, options: Sequence[str], origin: Origin) -> Reply | None:
+        """Return the answer that is recorded for a question, without a call; None where there is no recording of it.
+
+        Raises:
+            CallError: Only recorded answers are wanted, and this one was not recorded.
+        """
+        return None
 
     def ask(
         self,
@@ -115,7 +126,11 @@ class Subject:
             return _reply(self._call(listed(question, options), timeout))
         reply = _reply(self._choose(question, options))
         if reply.answer not in options:
-            raise CallError(f"the model's choose() answered {reply.answer!r}, which is none of the options")
+            shown = repr(reply.answer)
+            raise CallError(
+                f"the model's choose() answered {shown if len(shown) <= 200 else shown[:199] + '…'}, "
+                "which is none of the options"
+            )
         return reply
 
 
@@ -245,7 +260,8 @@ def _adapter(model: Any, spec: str) -> tuple[Callable[[str, float], object], boo
 def _chooser(model: Any) -> Callable[[str, Sequence[str]], object] | None:
     choose = getattr(model, "choose", None)
     # One that must be awaited is left alone: the options are then listed.
-    return choose if callable(choose) and not inspect.iscoroutinefunction(choose) else None
+    awaited = any(map(inspect.iscoroutinefunction, (choose, getattr(choose, "__call__", None))))  # noqa: B004
+    return choose if callable(choose) and not awaited else None
 
 
 def _takes_a_question(model: Callable[..., object]) -> bool:

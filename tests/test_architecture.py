@@ -31,6 +31,7 @@ PURE = (
     "bias_suite.framing",
     "bias_suite.gate",
     "bias_suite.labelled",
+    "bias_suite.pace",
     "bias_suite.personal_data",
     "bias_suite.power",
     "bias_suite.probes",

@@ -30,9 +30,12 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("inconclusive", "warn", "warn", "fail"),
     ("sample", "40", 40, "7"),
     ("search", "hunt", "hunt", "ci"),
+    ("rpm", "600", 600, "7"),
     ("require", "all", ("all",), "privacy"),
     ("report_dir", "out", Path("out"), "other"),
     ("canaries", "canaries.json", Path("canaries.json"), "other.json"),
+    ("record", "kept.sqlite", Path("kept.sqlite"), "other.sqlite"),
+    ("replay", "", None, ""),  # not beside "record"
     ("giskard_reports", "no", False, "yes"),
     ("argilla_url", "https://argilla.example/", "https://argilla.example", "http://127.0.0.1:6900"),
     ("argilla_workspace", "mine", "mine", "ours"),
@@ -42,7 +45,7 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("redact", "no", False, "yes"),
 ]
 NAMES = [name for name, *_ in TABLE]
-PATHS = ("probes", "report_dir", "canaries")
+PATHS = ("probes", "report_dir", "canaries", "record", "replay")
 # Without pytest's collection of garbage at the end of each session, which takes longer than the rest.
 OUR_PLUGIN = ("-p", "bias_suite.plugin", "-p", "no:unraisableexception")
 
@@ -84,6 +87,8 @@ BAD: list[tuple[str, str]] = [
     ("inconclusive", "ignore"),
     ("sample", "-5"),
     ("search", "hard"),
+    ("rpm", "-1"),
+    ("rpm", "fast"),
     ("sample", "all"),
 ]
 
@@ -115,7 +120,7 @@ def as_dict(found: Settings, column: dict[str, Any]) -> dict[str, Any]:
 
 def expected(folder: Path, column: int) -> dict[str, Any]:
     """Return a column of the table, with paths as the settings hold them: absolute."""
-    return {row[0]: folder / row[column] if row[0] in PATHS else row[column] for row in TABLE}
+    return {row[0]: folder / row[column] if row[0] in PATHS and row[column] else row[column] for row in TABLE}
 
 
 def test_the_table_here_has_every_setting() -> None:
@@ -140,6 +145,10 @@ def test_the_command_line_wins_over_the_ini(settings: Any, pytester: pytest.Pyte
     assert as_dict(settings(*(part for name, text, _, _ in TABLE for part in (flag(name), text))), wanted) == wanted
 
 
+def test_a_replay_is_a_path(settings: Any, pytester: pytest.Pytester) -> None:
+    assert settings("--bias-replay=kept.sqlite").replay == pytester.path / "kept.sqlite"
+
+
 def test_an_empty_option_switches_an_ini_key_off(settings: Any, pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nbias_canaries = canaries.json\nbias_sample = 40\n")
     found = settings("--bias-canaries=", "--bias-sample=")
@@ -156,6 +165,7 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         only=(),
         probes=None,
         concurrency=16,
+        rpm=0,
         timeout=60.0,
         retries=2,
         trials=1,
@@ -168,6 +178,8 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         require=(),
         report_dir=pytester.path / "reports",
         canaries=None,
+        record=None,
+        replay=None,
         giskard_reports=True,
         argilla_url=None,
         argilla_workspace="argilla",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -379,7 +380,7 @@ def test_a_replayed_run_is_the_recorded_one_without_a_call(gate: Gate, workers: 
     cases, rows = _cases(gate), gate.rows()
     made = asked.read_text().count("\n")
     assert made > 0
-    first.stdout.fnmatch_lines(["*Recorded in *kept.sqlite: 0 answers and replies taken from there.*"])
+    assert "kept.sqlite: 0 answers and replies taken from there." in _unwrapped(first)
 
     again = gate.run_apart(kept, *options, model="app:build", workers=workers)
     assert (asked.read_text().count("\n"), again.ret, _cases(gate)) == (made, first.ret, cases)
@@ -389,7 +390,12 @@ def test_a_replayed_run_is_the_recorded_one_without_a_call(gate: Gate, workers: 
     assert (asked.read_text().count("\n"), replayed.ret, _cases(gate)) == (made, first.ret, cases)
     assert gate.summary()["calls"] == {"model": 0, "judge": 0, "cached": made, "retried": 0}
     assert _without_time(gate.rows()) == _without_time(rows)
-    replayed.stdout.fnmatch_lines([f"*Replayed from *kept.sqlite: {made} answers and replies taken from there.*"])
+    assert f"kept.sqlite: {made} answers and replies taken from there." in _unwrapped(replayed)
+
+
+def _unwrapped(result: pytest.RunResult) -> str:
+    """Return the output as one line: how long a folder's name is decides where lines end."""
+    return " ".join(result.stdout.str().split())
 
 
 def _cases(gate: Gate) -> list[tuple[object, ...]]:
@@ -416,14 +422,15 @@ def test_a_replay_with_other_probes_is_an_error_that_names_them(gate: Gate) -> N
     gate.run_apart(f"--bias-record={kept}", "--bias-only=small", model="app:build")
     result = gate.run_apart(f"--bias-replay={kept}", "--bias-only=other", model="app:build")
     assert gate.verdicts() == {"other": "error"}
-    result.stdout.fnmatch_lines(["*has no answer for probe other-*: nothing was ever recorded for it; record again*"])
+    assert re.search("has no answer for probe other-.*: nothing was ever recorded for it", _unwrapped(result))
 
 
 def test_a_replay_of_a_model_without_a_version_says_that_nobody_can_tell(gate: Gate) -> None:
     kept = gate.folder / "kept.sqlite"
     gate.run_apart(f"--bias-record={kept}", "--bias-only=small")
     result = gate.run_apart(f"--bias-replay={kept}", "--bias-only=small")
-    result.stdout.fnmatch_lines(["*The model under test tells no version, so nobody can tell whether it still*"])
+    told = "The model under test tells no version, so nobody can tell whether it still answers like this."
+    assert told in _unwrapped(result)
 
 
 def test_recording_and_replaying_at_once_is_refused(gate: Gate) -> None:
