@@ -133,15 +133,19 @@ class Recording:
             ) from None
 
     def _require_schema(self) -> None:
-        (found,) = self._database.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if found == 0 and tables == 0 and not self.replays:
-            with self._transaction():
-                for statement in _TABLES.split(";\n"):
-                    self._database.execute(statement)
-                self._database.execute(f"PRAGMA user_version = {_SCHEMA}")
-        elif found != _SCHEMA:
+        if self._schema() != _SCHEMA and not self.replays:
+            with self._transaction():  # of processes that open a new file together one makes the tables
+                (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if self._schema() == 0 and tables == 0:
+                    for statement in _TABLES.split(";\n"):
+                        self._database.execute(statement)
+                    self._database.execute(f"PRAGMA user_version = {_SCHEMA}")
+        if (found := self._schema()) != _SCHEMA:
             raise RecordingError(f"{self.path}: not a recording of this version of bias-suite (schema {found})")
+
+    def _schema(self) -> int:
+        (found,) = self._database.execute("PRAGMA user_version").fetchone()
+        return int(found)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,19 @@ for number in range(100):
     opened.keep(Entry("model", "bot", "1", "p", asked, {"answer": "a" * 500}))
     opened.keep(Entry("model", "bot", "1", "p", {"question": f"all {number}"}, {"answer": sys.argv[2]}))
 """
+
+
+def test_many_may_open_a_new_recording_at_the_same_moment(tmp_path: Path) -> None:
+    for number in range(30):
+        together = threading.Barrier(8)
+
+        def opened(name: str = f"{number}.sqlite", together: threading.Barrier = together) -> Recording:
+            together.wait(10)
+            return Recording(tmp_path / name)
+
+        with ThreadPoolExecutor(8) as threads:
+            for made in [threads.submit(opened) for _ in range(8)]:
+                made.result(60).close()
 
 
 def test_eight_processes_lose_no_entry(file: Path) -> None:
