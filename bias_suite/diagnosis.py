@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bias_suite import plan as plans
 from bias_suite import similarity, subject
+from bias_suite.calls import Limits, Request
 from bias_suite.detectors import select
 from bias_suite.errors import ArgillaError, BiasSuiteError, JudgeError, ReportError
 from bias_suite.evaluation import not_evaluated
@@ -17,7 +18,7 @@ from bias_suite.judge import configured, parse
 from bias_suite.options import Settings
 from bias_suite.probes import Probe
 from bias_suite.reporting.text import cut
-from bias_suite.runner import Limits, Request, ask_all
+from bias_suite.runner import ask_all
 from bias_suite.sinks import argilla, jsonl
 
 _QUESTION = "What can you help me with?"

@@ -1,4 +1,8 @@
-"""One detector, evaluated: ask the plan (in looks, where sampled), judge, decide."""
+"""One detector, evaluated: ask the plan (in looks, where sampled), judge, decide.
+
+An evaluation may begin long before anybody waits for it: all detectors of a process share one `bias_suite.runner.Pool`,
+so that their questions are in flight together.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from bias_suite import trust as trusting
+from bias_suite.calls import Limits, Request
 from bias_suite.cases import Answer, Case, Judging, Verdict, make_case
 from bias_suite.detectors import Detector, Rule
 from bias_suite.errors import BiasSuiteError, JudgeError
@@ -16,7 +21,7 @@ from bias_suite.judge import Judge
 from bias_suite.options import Settings
 from bias_suite.probes import Probe
 from bias_suite.retries import told
-from bias_suite.runner import Limits, Request, Result, ask_all
+from bias_suite.runner import Batch, Pool, Result
 from bias_suite.subject import Subject
 from bias_suite.trust import Trust
 
@@ -58,8 +63,9 @@ class Outcome:
 
 @dataclass
 class _Evidence:
-    """What has been asked so far; positions count requests in the order of the plan."""
+    """What has been asked so far; positions count requests, (probe, trial), in the order of the plan."""
 
+    positions: dict[tuple[str, int], int] = field(default_factory=dict)
     answered: dict[int, Result] = field(default_factory=dict)
     cases: dict[int, Case] = field(default_factory=dict)
 
@@ -88,68 +94,142 @@ def evaluate(
     subject: Subject,
     settings: Settings,
     on_case: OnCase,
-    on_answer: Callable[[], None] = lambda: None,
     judge: Judge | None = None,
 ) -> Outcome:
-    """Ask a detector's plan and decide.
+    """Ask a detector's plan, in a pool of its own, and decide; see `Evaluation`."""
+    pool = Pool(subject, limits(settings))
+    try:
+        return Evaluation(detector, rule, plan, pool, settings, on_case, judge).finish()
+    finally:
+        pool.close()
+
+
+def limits(settings: Settings) -> Limits:
+    """Return how model and judge may be called under these settings."""
+    return Limits(settings.concurrency, settings.timeout, settings.retries)
+
+
+class Evaluation:
+    """The evaluation of one detector.
 
     With ``--bias-sample`` the first look has that many probes; while undecided, more of the plan is asked, in
     its fixed order, with the error rate split over the looks.
-
-    Args:
-        detector: The detector.
-        rule: Its rule.
-        plan: Its probes, in the order in which to ask them.
-        subject: The model under test.
-        settings: The settings in force.
-        on_case: Receives each case once it is judged, in this thread.
-        on_answer: Called when a probe has its answers, which may be long before it is judged.
-        judge: The judge, for detectors that need one.
     """
-    began = time.monotonic()
-    try:
-        rule.prepare(subject, judge)
-    except BiasSuiteError as error:
-        return Outcome(detector.id, "error", str(error), plan=len(plan))
-    if rule.scans:
-        return _scanned(detector, rule, plan, settings, judge, on_case, began)
-    evidence = _Evidence()
-    sizes = look_sizes(len(plan), settings.sample)
-    held_to = rules_of(detector, settings)
-    for size in sizes:
-        requests = [Request(probe, trial) for probe in plan[:size] for trial in range(settings.trials)]
-        for position, case in _judged(rule, requests, subject, settings, evidence, on_answer):
-            evidence.cases[position] = case
-            if not rule.calibrates:
-                on_case(case)
-        seen = [case for _, case in sorted(evidence.cases.items())]
-        decision = rule.decide(seen, held_to, len(sizes)) or decide(_tallies(evidence), held_to, len(sizes))
-        if decision.verdict not in ("inconclusive", "not_evaluated"):
-            break
-    cases = tuple(seen)
-    if rule.calibrates:
-        for case in cases:
-            on_case(case)
-    # An ERROR stays one: a skipped test must not hide a model that does not answer.
-    discounted = None if decision.verdict == "error" else rule.discount(cases)
-    return Outcome(
-        detector=detector.id,
-        verdict="not_evaluated" if discounted else decision.verdict,
-        reason=discounted or decision.reason,
-        decision=decision,
-        cases=cases,
-        plan=len(plan),
-        looks=len(sizes),
-        seconds=time.monotonic() - began,
-        calls=sum(case.calls for case in cases),
-        retried=sum(max(0, answer.attempts - 1) for answer in _answers(evidence)),
-        recorded=sum(answer.recorded for answer in _answers(evidence)),
-        judging=tuple(
-            result.verdict.judging
-            for result in evidence.answered.values()
-            if result.verdict is not None and result.verdict.judging is not None
-        ),
-    )
+
+    def __init__(
+        self,
+        detector: Detector,
+        rule: Rule,
+        plan: Sequence[Probe],
+        pool: Pool,
+        settings: Settings,
+        on_case: OnCase,
+        judge: Judge | None = None,
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take what there is to evaluate; nothing is asked yet.
+
+        Args:
+            detector: The detector.
+            rule: Its rule.
+            plan: Its probes, in the order in which to ask them.
+            pool: Asks the model under test.
+            settings: The settings in force.
+            on_case: Receives each case once it is judged, in the thread that waits, for this detector or another.
+            judge: The judge, for detectors that need one.
+            on_answer: Called, by any thread, when a probe has its answers, which may be long before it is judged.
+        """
+        self._detector, self._rule, self._plan, self._judge = detector, rule, plan, judge
+        self._pool, self._settings = pool, settings
+        self._on_case, self._on_answer = on_case, on_answer
+        self._evidence = _Evidence()
+        self._sizes = look_sizes(len(plan), settings.sample)
+        self._begun: Batch | None = None
+        self._prepared = False
+        self._problem: str | None = None
+
+    def begin(self) -> None:
+        """Ask the first look, after all that is put in without waiting; a rule that asks by itself does so later."""
+        self._prepare()
+        if self._problem is None and not self._rule.scans:
+            self._begun = self._put(self._sizes[0], later=True)
+
+    def finish(self) -> Outcome:
+        """Wait for the answers, and decide."""
+        began = time.monotonic()
+        self._prepare()
+        detector, rule, plan = self._detector, self._rule, self._plan
+        if self._problem is not None:
+            return Outcome(detector.id, "error", self._problem, plan=len(plan))
+        if rule.scans:
+            return _scanned(detector, rule, plan, self._pool, self._settings, self._judge, self._on_case, began)
+        evidence, held_to, looks = self._evidence, rules_of(detector, self._settings), len(self._sizes)
+        for size in self._sizes:
+            batch, self._begun = self._begun or self._put(size), None
+            self._pool.wait(batch)
+            if rule.calibrates:
+                self._judge_anew()
+            seen = [case for _, case in sorted(evidence.cases.items())]
+            decision = rule.decide(seen, held_to, looks) or decide(_tallies(evidence), held_to, looks)
+            if decision.verdict not in ("inconclusive", "not_evaluated"):
+                break
+        cases = tuple(seen)
+        if rule.calibrates:
+            for case in cases:
+                self._on_case(case)
+        # An ERROR stays one: a skipped test must not hide a model that does not answer.
+        discounted = None if decision.verdict == "error" else rule.discount(cases)
+        return Outcome(
+            detector=detector.id,
+            verdict="not_evaluated" if discounted else decision.verdict,
+            reason=discounted or decision.reason,
+            decision=decision,
+            cases=cases,
+            plan=len(plan),
+            looks=looks,
+            seconds=time.monotonic() - began,
+            calls=sum(case.calls for case in cases),
+            retried=sum(max(0, answer.attempts - 1) for answer in _answers(evidence)),
+            recorded=sum(answer.recorded for answer in _answers(evidence)),
+            judging=tuple(
+                result.verdict.judging
+                for result in evidence.answered.values()
+                if result.verdict is not None and result.verdict.judging is not None
+            ),
+        )
+
+    def _prepare(self) -> None:
+        if self._prepared:
+            return
+        self._prepared = True
+        try:
+            self._rule.prepare(self._pool.subject, self._judge)
+        except BiasSuiteError as error:
+            self._problem = str(error)
+
+    def _put(self, size: int, *, later: bool = False) -> Batch:
+        """Ask of the plan's first `size` probes those that have no answer yet."""
+        requests = [Request(probe, trial) for probe in self._plan[:size] for trial in range(self._settings.trials)]
+        first = len(self._evidence.positions)
+        for number, request in enumerate(requests[first:], start=first):
+            self._evidence.positions[request.probe.id, request.trial] = number
+        judge = self._rule.judge if self._rule.remote else None
+        return self._pool.put(requests[first:], self._take, judge, later=later, on_answer=self._on_answer)
+
+    def _take(self, result: Result) -> None:
+        """Judge a result, and hand its case on at once; a rule that calibrates needs all of them first."""
+        position = self._evidence.positions[result.request.probe.id, result.request.trial]
+        self._evidence.answered[position] = result
+        if not self._rule.calibrates:
+            case = self._evidence.cases[position] = _case(self._rule, result, self._pool.subject)
+            self._on_case(case)
+
+    def _judge_anew(self) -> None:
+        """Judge all results in the light of each other."""
+        answered = sorted(self._evidence.answered.items())
+        self._rule.calibrate([(one.request.probe, one.answers) for _, one in answered if _error(one.answers) is None])
+        for position, result in answered:
+            self._evidence.cases[position] = _case(self._rule, result, self._pool.subject)
 
 
 def weighed(outcome: Outcome, trust: Trust) -> Outcome:
@@ -173,6 +253,7 @@ def _scanned(
     detector: Detector,
     rule: Rule,
     plan: Sequence[Probe],
+    pool: Pool,
     settings: Settings,
     judge: Judge | None,
     on_case: OnCase,
@@ -182,7 +263,7 @@ def _scanned(
     cases: list[Case] = []
     decision: Decision | None = None
     try:
-        for case in rule.scan(plan):
+        for case in rule.scan(plan, pool.ask):
             cases.append(case)
             on_case(case)
     except Exception as error:  # whatever somebody's detector raises; Giskard's scan would call it clean
@@ -211,34 +292,6 @@ def _reported(cases: Sequence[Case]) -> tuple[DetectorVerdict, str]:
     found = f"reported {len(cases)} failing answers" if cases else "reported nothing"
     reason = f"{found}; it does not say how many it asked for, so it can fail and never pass"
     return "fail" if cases else "inconclusive", reason
-
-
-def _judged(
-    rule: Rule,
-    requests: Sequence[Request],
-    subject: Subject,
-    settings: Settings,
-    evidence: _Evidence,
-    on_answer: Callable[[], None],
-) -> Iterator[tuple[int, Case]]:
-    """Ask the requests that have no answer yet and yield (position, case) as they are judged.
-
-    A rule that calibrates gets all answers first, and judges all of them anew at each look.
-    """
-    first = len(evidence.answered)
-    fresh = {(request.probe.id, request.trial): first + n for n, request in enumerate(requests[first:])}
-    limits = Limits(settings.concurrency, settings.timeout, settings.retries)
-    for result in ask_all(subject, requests[first:], limits, rule.judge if rule.remote else None):
-        position = fresh[result.request.probe.id, result.request.trial]
-        evidence.answered[position] = result
-        on_answer()
-        if not rule.calibrates:
-            yield position, _case(rule, result, subject)
-    if rule.calibrates:
-        answered = evidence.answered.values()
-        rule.calibrate([(one.request.probe, one.answers) for one in answered if _error(one.answers) is None])
-        for position, result in evidence.answered.items():
-            yield position, _case(rule, result, subject)
 
 
 def _case(rule: Rule, result: Result, subject: Subject) -> Case:

@@ -6,7 +6,6 @@ Thin on purpose: it must cost next to nothing in a suite that does not use it.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shlex
 import sys
@@ -31,6 +30,7 @@ _SESSION: pytest.StashKey[Session] = pytest.StashKey()
 _PROGRESS: pytest.StashKey[Any] = pytest.StashKey()
 _WORKER_INPUT = "bias_run_id"
 _PACKAGE = Path(__file__).parent
+_SEARCH = "test_invariance.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -158,6 +158,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("bias_detector", params)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the search run first among our tests: it asks one question after the other, while others are in flight."""
+    places = [place for place, item in enumerate(items) if item.path.parent == _PACKAGE]
+    ours = sorted((items[place] for place in places), key=lambda item: item.path.name != _SEARCH)
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Call the judge once before anything is asked, where a collected detector needs it."""
     if _is_worker(session.config):
@@ -223,13 +232,26 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
         subject: Subject = request.getfixturevalue("rag_model")
     except pytest.fail.Exception as error:
         return evaluation.Outcome(detector.id, "error", str(error), plan=len(plan)), None
-    noted = functools.partial(session.take_answer, detector)
-    outcome = evaluation.evaluate(
-        detector, rule, plan, subject, session.settings, session.take_case, noted, session.judge
-    )
+    if not _is_worker(request.config):  # a worker of xdist does not know which tests it will get
+        session.begin_evaluations(subject, _evaluated(session, request.session))
+    outcome = session.evaluation(subject, detector).finish()
     if rule.remote and outcome.decision is not None and session.trust is not None:
         outcome = evaluation.weighed(outcome, session.trust)
     return outcome, subject.identity
+
+
+def _evaluated(session: Session, collected: pytest.Session) -> list[str]:
+    """Return the ids of the collected tests' detectors that can be evaluated."""
+    from bias_suite import evaluation
+    from bias_suite.session import detector_of
+
+    ids = [name for item in collected.items if (name := detector_of(item.nodeid))]
+    return [
+        name
+        for name in ids
+        if name in session.plan.rules
+        and evaluation.not_evaluated(session.plan.rules[name], session.plan.probes[name]) is None
+    ]
 
 
 def _again(item: pytest.Item, detector: Detector) -> str:

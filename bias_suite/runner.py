@@ -1,47 +1,26 @@
 """Asking and judging: probes in, answers and verdicts out, many at a time; no exception stops the rest.
 
-Each call has `--bias-timeout` seconds. A thread cannot be stopped, so a call that is not back by then is
-given up: its probe becomes an error, a fresh thread takes its place, and what it may still return is thrown
-away. A model with ``thread_safe = False`` is asked one question at a time; when one of its calls is given up,
-the next waits one more time-out for it and then, like all after it, is an error too.
+A `Pool` keeps its threads for as long as there is something to ask: what several detectors want to know is in flight
+at the same time, within one limit, and each takes its own results. A call that is not back within ``--bias-timeout`` is
+given up: its probe becomes an error, a fresh thread takes the place of the one that is stuck, and what it may still
+return is thrown away.
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from bias_suite import retries
+from bias_suite.calls import Call, Caller, Limits, Request
 from bias_suite.cases import Answer, Verdict
-from bias_suite.errors import CallError, CallTimeoutError
 from bias_suite.probes import Probe
 from bias_suite.retries import told
-from bias_suite.subject import Origin, Reply, Subject
-
-# An async model is cancelled at its time-out; only when even that hangs is its thread given up.
-_GRACE = 1.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """One probe to ask, and which repeat of it this is."""
-
-    probe: Probe
-    trial: int = 0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How model and judge may be called: calls at a time, seconds a call, further attempts after passing failures."""
-
-    concurrency: int = 16
-    timeout: float = 60.0
-    retries: int = 2
-
+from bias_suite.subject import Subject
 
 JudgeAnswers = Callable[[Probe, tuple[Answer, ...]], Verdict]
 
@@ -55,25 +34,255 @@ class Result:
     verdict: Verdict | None = None
 
 
-@dataclass
-class _Worker:
-    """One thread's state: the request it has, what it got for it so far, and when its present call began.
+Ask = Callable[[Sequence[Request]], Iterator[Result]]
+"""Asks requests as `Pool.ask` does, within the limits in force."""
 
-    `left` is set when the run no longer waits for the thread: its request was given up, or the run is over.
+
+@dataclass(eq=False)
+class _Task(Call):
+    """A request that a thread has; `replaced` tells that another thread has taken that one's place."""
+
+    batch: Batch = field(kw_only=True)
+    replaced: bool = False
+
+
+class Batch:
+    """Requests that were put in together, and what is done with each result as it comes in."""
+
+    def __init__(
+        self, size: int, take: Callable[[Result], None], judge: JudgeAnswers | None, on_answer: Callable[[], None]
+    ) -> None:
+        """Begin with nothing answered; `Pool.put` makes these."""
+        self.left, self.judge, self.on_answer = size, judge, on_answer
+        self.over = False
+        self._take = take
+        self._problem: Exception | None = None
+
+    def receive(self, result: Result) -> None:
+        """Do with a result what is to be done; what that raises is kept for whoever waits for the batch."""
+        self.left -= 1
+        if self.over or self._problem is not None:
+            return
+        try:
+            self._take(result)
+        except Exception as problem:  # whatever is done with it may be anybody's, and somebody else may be waiting
+            self._problem = problem
+
+    def check(self) -> None:
+        """Raise what was raised when a result was taken."""
+        if self._problem is not None:
+            raise self._problem
+
+
+class Pool:
+    """Threads that ask one model, for all who want to know something of it.
+
+    Results are taken in the thread that waits, one at a time, whichever batch they belong to: so nothing that is there
+    already lies about until its own turn comes. That thread also gives up calls that are overdue.
     """
 
-    request: int | None = None
-    answers: list[Answer] = field(default_factory=list)
-    attempts: int = 0
-    call_started: float | None = None
-    left: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, subject: Subject, limits: Limits) -> None:
+        """Begin without any thread.
+
+        Args:
+            subject: The model under test.
+            limits: How it may be called.
+        """
+        self.subject = subject
+        self._limits = limits
+        self._waiting: queue.PriorityQueue[tuple[int, int, Request | None, Batch | None]] = queue.PriorityQueue()
+        self._answered: queue.SimpleQueue[tuple[Batch, Result] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[Batch, Result]] = queue.SimpleQueue()
+        self._numbers = itertools.count()
+        self._busy: set[_Task] = set()
+        self._lock = threading.Lock()
+        self._threads = self._judges = 0
+        self._caller = Caller(subject, limits)
+        self._closed = False
+
+    def put(
+        self,
+        requests: Sequence[Request],
+        take: Callable[[Result], None],
+        judge: JudgeAnswers | None = None,
+        *,
+        later: bool = False,
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> Batch:
+        """Put in requests, which are asked from now on; what was put in first is asked first.
+
+        Args:
+            requests: What to ask.
+            take: Receives each result once, in any order, in the thread that waits.
+            judge: Judges answers that have no error, called by up to `Limits.concurrency` threads of their own while
+                others still ask; None leaves the verdicts to the caller.
+            later: Whatever is put in without this comes before.
+            on_answer: Called by any thread when a request has its answers; must not raise.
+        """
+        batch = Batch(len(requests), take, judge, on_answer)
+        for request in requests:
+            self._waiting.put((int(later), next(self._numbers), request, batch))
+        most = self._limits.concurrency if self.subject.thread_safe else 1
+        self._start(min(most - self._threads, len(requests)))
+        if judge is not None:
+            self._start_judges(min(self._limits.concurrency - self._judges, len(requests)))
+        return batch
+
+    def ask(self, requests: Sequence[Request], judge: JudgeAnswers | None = None) -> Iterator[Result]:
+        """Ask all requests before those that can wait; yield each result as it comes in, in any order.
+
+        Closing the iterator stops what has not begun.
+        """
+        taken: deque[Result] = deque()
+        batch = self.put(requests, taken.append, judge)
+        try:
+            for _ in requests:
+                while not taken:
+                    self._receive()
+                yield taken.popleft()
+        finally:
+            self.cancel(batch)
+
+    def wait(self, batch: Batch) -> None:
+        """Wait until each result of a batch was taken.
+
+        Raises:
+            Exception: Whatever taking one of them raised.
+        """
+        try:
+            while batch.left:
+                batch.check()
+                self._receive()
+            batch.check()
+        except BaseException:
+            self.cancel(batch)
+            raise
+
+    def cancel(self, batch: Batch) -> None:
+        """Stop what has not begun of a batch; what is in flight is thrown away."""
+        batch.over = True
+        with self._lock:
+            for task in self._busy:
+                if task.batch is batch:
+                    task.left.set()
+
+    def close(self) -> None:
+        """End the threads, as soon as their calls are back; nothing more is asked."""
+        with self._lock:
+            self._closed = True
+            for task in self._busy:
+                task.left.set()
+        for _ in range(self._threads):
+            self._waiting.put((-1, next(self._numbers), None, None))
+        for _ in range(self._judges):
+            self._answered.put(None)
+
+    def _receive(self) -> None:
+        """Take one result, of whichever batch, or give up the calls that are overdue."""
+        try:
+            batch, result = self._results.get_nowait()
+        except queue.Empty:
+            try:
+                batch, result = self._results.get(timeout=self._until_next_deadline())
+            except queue.Empty:
+                self._give_up_overdue()
+                return
+        batch.receive(result)
+
+    def _start(self, threads: int) -> None:
+        for _ in range(threads):
+            self._threads += 1
+            threading.Thread(target=self._work, name="bias-suite runner", daemon=True).start()
+
+    def _start_judges(self, threads: int) -> None:
+        for _ in range(threads):
+            self._judges += 1
+            threading.Thread(target=self._judge_answers, name="bias-suite judge", daemon=True).start()
+
+    def _deliver(self, task: _Task, answers: tuple[Answer, ...]) -> None:
+        """Hand a request's answers on: to the judge, or out where there is none or nothing to judge."""
+        result, batch = Result(task.request, answers), task.batch
+        if batch.over:
+            return
+        batch.on_answer()
+        if batch.judge is not None and all(answer.error is None for answer in answers):
+            self._answered.put((batch, result))
+        else:
+            self._results.put((batch, result))
+
+    def _judge_answers(self) -> None:
+        while (answered := self._answered.get()) is not None:
+            batch, result = answered
+            if batch.over or batch.judge is None:
+                continue
+            try:
+                verdict = batch.judge(result.request.probe, result.answers)
+            except BaseException as error:  # a judge's rule may be anybody's
+                verdict = Verdict("error", f"judging failed: {told(error)}")
+            self._results.put((batch, replace(result, verdict=verdict)))
+
+    def _until_next_deadline(self) -> float:
+        with self._lock:
+            started = [task.started for task in self._busy if task.started is not None]
+        left = min(started, default=time.monotonic()) + self._caller.patience - time.monotonic()
+        # Never longer than a moment: a call may begin after this was computed.
+        return min(max(left, 0.01), 0.25)
+
+    def _give_up_overdue(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            busy = list(self._busy)
+        for task in busy:
+            with task.lock:
+                if task.started is None or now - task.started < self._caller.patience:
+                    continue
+                task.replaced = True
+                task.left.set()
+                self._deliver(task, self._with_time_out(task))
+            with self._lock:
+                self._busy.discard(task)
+                self._threads -= 1
+            self._start(1)
+
+    def _with_time_out(self, task: _Task) -> tuple[Answer, ...]:
+        """Return what there is, the question that took too long, and those that were not asked."""
+        error = self._caller.too_late
+        late = Answer("", error=error, seconds=self._limits.timeout, attempts=task.attempts)
+        left = len(task.request.probe.questions) - len(task.answers) - 1
+        return (*task.answers, late, *[Answer("", error=error, attempts=0)] * left)
+
+    def _work(self) -> None:
+        while True:
+            _, _, request, batch = self._waiting.get()
+            if request is None or batch is None:
+                return
+            task = _Task(request, batch=batch)
+            with self._lock:
+                if batch.over or self._closed:
+                    continue
+                self._busy.add(task)
+            self._ask_questions(task)
+            if task.replaced:
+                return
+            with self._lock:
+                self._busy.discard(task)
+
+    def _ask_questions(self, task: _Task) -> None:
+        for question in task.request.probe.questions:
+            answer = self._caller.answer(question, task)
+            with task.lock:
+                if task.left.is_set():  # answered with a time-out meanwhile, or nobody waits
+                    return
+                task.answers.append(answer)
+        with task.lock:
+            if not task.left.is_set():
+                self._deliver(task, tuple(task.answers))
 
 
 def ask_all(
     subject: Subject, requests: Sequence[Request], limits: Limits, judge: JudgeAnswers | None = None
 ) -> Iterator[Result]:
-    """Ask the model all requests; yield each result as it comes in, in any order.
+    """Ask a model all requests, in a pool of their own; yield each result as it comes in, in any order.
 
     Each request is yielded exactly once, with one answer for each question of its probe. What fails has
     `Answer.error` set. Closing the iterator stops what has not begun.
@@ -82,182 +291,10 @@ def ask_all(
         subject: The model under test.
         requests: What to ask.
         limits: How.
-        judge: Judges answers that have no error, called by up to `limits.concurrency` threads of its own while
-            others still ask; None leaves the verdicts to the caller.
+        judge: As `Pool.put` has it.
     """
-    run = _Run(subject, requests, limits, judge)
+    pool = Pool(subject, limits)
     try:
-        run.start_judges()
-        run.start(min(limits.concurrency if subject.thread_safe else 1, len(requests)))
-        for _ in requests:
-            yield run.next_result()
+        yield from pool.ask(requests, judge)
     finally:
-        run.stop()
-
-
-class _Run:
-    """The threads of one `ask_all`."""
-
-    def __init__(
-        self, subject: Subject, requests: Sequence[Request], limits: Limits, judge: JudgeAnswers | None
-    ) -> None:
-        self._subject = subject
-        self._requests = requests
-        self._limits = limits
-        self._judge = judge
-        self._waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._answered: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
-        self._workers: list[_Worker] = []
-        self._judges = 0 if judge is None else min(limits.concurrency, len(requests))
-        self._hung = False
-        self._over = threading.Event()
-        self._patience = limits.timeout + (_GRACE if subject.stops else 0.0)
-        for index in range(len(requests)):
-            self._waiting.put(index)
-
-    def start_judges(self) -> None:
-        for _ in range(self._judges):
-            threading.Thread(target=self._judge_answers, name="bias-suite judge", daemon=True).start()
-
-    def start(self, threads: int) -> None:
-        for _ in range(threads):
-            worker = _Worker()
-            self._workers.append(worker)
-            threading.Thread(target=self._work, args=(worker,), name="bias-suite runner", daemon=True).start()
-
-    def stop(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._waiting.get_nowait()
-        for worker in self._workers:
-            worker.left.set()
-            self._waiting.put(None)
-        self._over.set()
-        for _ in range(self._judges):
-            self._answered.put(None)
-
-    def next_result(self) -> Result:
-        while True:
-            try:
-                return self._results.get(timeout=self._until_next_deadline())
-            except queue.Empty:
-                self._give_up_overdue()
-
-    def _deliver(self, index: int, answers: tuple[Answer, ...]) -> None:
-        """Hand a request's answers on: to the judge, or out where there is none or nothing to judge."""
-        result = Result(self._requests[index], answers)
-        whole = all(answer.error is None for answer in answers)
-        (self._answered if self._judge is not None and whole else self._results).put(result)
-
-    def _judge_answers(self) -> None:
-        assert self._judge is not None  # noqa: S101  # only then are there such threads
-        while (result := self._answered.get()) is not None and not self._over.is_set():
-            try:
-                verdict = self._judge(result.request.probe, result.answers)
-            except BaseException as error:  # a judge's rule may be anybody's
-                verdict = Verdict("error", f"judging failed: {told(error)}")
-            self._results.put(replace(result, verdict=verdict))
-
-    def _until_next_deadline(self) -> float:
-        started = [worker.call_started for worker in self._workers if worker.call_started is not None]
-        left = min(started, default=time.monotonic()) + self._patience - time.monotonic()
-        # Never longer than a moment: a call may begin after this was computed.
-        return min(max(left, 0.01), 0.25)
-
-    def _give_up_overdue(self) -> None:
-        now = time.monotonic()
-        for worker in list(self._workers):
-            with worker.lock:
-                index, begun = worker.request, worker.call_started
-                if index is None or begun is None or now - begun < self._patience:
-                    continue
-                worker.left.set()
-                self._deliver(index, self._with_time_out(worker, index))
-            self._workers.remove(worker)
-            self.start(1)
-
-    def _with_time_out(self, worker: _Worker, index: int) -> tuple[Answer, ...]:
-        """Return what the worker has, the question that took too long, and those that were not asked."""
-        error = self._time_out_text()
-        late = Answer("", error=error, seconds=self._limits.timeout, attempts=worker.attempts)
-        left = len(self._requests[index].probe.questions) - len(worker.answers) - 1
-        return (*worker.answers, late, *[Answer("", error=error, attempts=0)] * left)
-
-    def _time_out_text(self) -> str:
-        return f"no answer within {self._limits.timeout:g} s (--bias-timeout)"
-
-    def _work(self, worker: _Worker) -> None:
-        while not worker.left.is_set():
-            index = self._waiting.get()
-            if index is None:
-                return
-            with worker.lock:
-                worker.request, worker.answers = index, []
-            for question in self._requests[index].probe.questions:
-                answer = self._answer(question, self._requests[index], worker)
-                with worker.lock:
-                    if worker.left.is_set():  # answered with a time-out meanwhile, or nobody waits
-                        return
-                    worker.answers.append(answer)
-            with worker.lock:
-                worker.request = None
-                self._deliver(index, tuple(worker.answers))
-
-    def _answer(self, question: str, request: Request, worker: _Worker) -> Answer:
-        began = time.monotonic()
-        worker.attempts = 0
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                reply = self._recorded_or_called(question, request, worker)
-            except BaseException as error:  # the one place that turns whatever a model raises into an error
-                self._subject.pace.failed(error, attempt)
-                pause = None if isinstance(error, CallError) else retries.pause(error, attempt)
-                exhausted = attempt > self._limits.retries
-                if pause is None or exhausted or worker.left.wait(pause):
-                    return Answer("", error=told(error), seconds=time.monotonic() - began, attempts=worker.attempts)
-            else:
-                error_text = None if reply.answer.strip() else "the model's answer was empty"
-                seconds = time.monotonic() - began if reply.seconds is None else reply.seconds
-                return Answer(reply.answer, reply.contexts, error_text, seconds, worker.attempts, reply.recorded)
-
-    def _recorded_or_called(self, question: str, request: Request, worker: _Worker) -> Reply:
-        origin = Origin(request.probe.id, request.trial)
-        found = self._subject.recorded(question, request.probe.options, origin)
-        if found is not None:
-            return found
-        if not self._subject.pace.wait(worker.left):
-            raise CallError("the run ended before the model was asked")
-        reply = self._call(question, request, worker)
-        self._subject.pace.succeeded()
-        return reply
-
-    def _call(self, question: str, request: Request, worker: _Worker) -> Reply:
-        if self._subject.thread_safe:
-            return self._timed_call(question, request, worker)
-        turn = self._subject.turn
-        if not turn.acquire(timeout=0 if self._hung else self._limits.timeout):
-            self._hung = True
-            raise CallTimeoutError("the model is still busy with a call that timed out, and takes one call at a time")
-        try:
-            self._hung = False
-            if worker.left.is_set():
-                raise CallError("the run ended before the model was asked")
-            return self._timed_call(question, request, worker)
-        finally:
-            turn.release()
-
-    def _timed_call(self, question: str, request: Request, worker: _Worker) -> Reply:
-        worker.attempts += 1
-        began = worker.call_started = time.monotonic()
-        try:
-            origin = Origin(request.probe.id, request.trial)
-            reply = self._subject.ask(question, self._limits.timeout, request.probe.options, origin)
-        finally:
-            with worker.lock:
-                worker.call_started = None
-        if time.monotonic() - began > self._patience:  # nobody looked in the meantime
-            raise CallTimeoutError(self._time_out_text())
-        return reply
+        pool.close()

@@ -13,18 +13,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bias_suite import effects
+from bias_suite.calls import Request
 from bias_suite.cases import Answer, Case, Verdict, make_case
 from bias_suite.detectors import counterfactual
 from bias_suite.detectors.invariance import Effort
 from bias_suite.framing import Framed, framings
 from bias_suite.probes import Probe
-from bias_suite.runner import Limits, Request, ask_all
 
 if TYPE_CHECKING:
     from hypothesis.database import ExampleDatabase
 
     from bias_suite.options import Settings
-    from bias_suite.subject import Subject
+    from bias_suite.runner import Ask
 
 FRESH = 10
 """Framings that a counterexample is put to the test on."""
@@ -49,7 +49,8 @@ class Search:
     def __init__(
         self,
         plan: Sequence[Probe],
-        subject: Subject,
+        ask: Ask,
+        model: str,
         settings: Settings,
         effort: Effort,
         database: ExampleDatabase | None = None,
@@ -58,7 +59,8 @@ class Search:
 
         Args:
             plan: Probes of `counterfactual`, filled.
-            subject: The model under test.
+            ask: Asks the model under test.
+            model: Its name and version.
             settings: The settings in force.
             effort: How hard to search.
             database: Remembers counterexamples from run to run; None is that of Hypothesis' default profile, the
@@ -68,7 +70,8 @@ class Search:
         self.calls = self.recorded = 0
         # Drawing shrinks towards what comes first.
         self._plan = sorted(plan, key=lambda probe: (min(map(len, probe.questions)), probe.id))
-        self._subject, self._settings, self._effort, self._database = subject, settings, effort, database
+        self._ask_model, self._model = ask, model
+        self._settings, self._effort, self._database = settings, effort, database
         self._answers: dict[str, Answer] = {}
         self._leaning: dict[str, int] = {}
         self._shrinking = False
@@ -171,7 +174,7 @@ class Search:
             "fresh": len(fresh),
         }
         verdict = Verdict("failed", f"{why}; so {told}", decisive=_WORDINGS + shortest, measures=measures)
-        return make_case(probe, answers, verdict, model=self._subject.identity)
+        return make_case(probe, answers, verdict, model=self._model)
 
     def _lean(self, draw: Framed) -> int:
         """Return 1 where the group is treated worse than the reference, -1 where better, 0 where alike.
@@ -209,9 +212,8 @@ class Search:
     def _ask(self, questions: Sequence[str]) -> None:
         """Ask what has not been asked yet, all at a time as far as the settings allow."""
         new = [question for question in dict.fromkeys(questions) if question not in self._answers]
-        limits = Limits(self._settings.concurrency, self._settings.timeout, self._settings.retries)
         requests = [Request(replace(self._plan[0], id=question, questions=(question,))) for question in new]
-        for result in ask_all(self._subject, requests, limits):
+        for result in self._ask_model(requests):
             (answer,) = result.answers
             self._answers[result.request.probe.id] = answer
             self.calls += answer.attempts
@@ -230,7 +232,7 @@ class Search:
         asked = tuple(question for question in draw.asked.questions if question in self._answers)
         answers = tuple(self._answers[question] for question in asked)
         probe = replace(draw.asked, questions=asked)
-        return make_case(probe, answers, verdict, model=self._subject.identity)
+        return make_case(probe, answers, verdict, model=self._model)
 
 
 def lean(probe: Probe, answers: tuple[Answer, ...]) -> int:

@@ -32,7 +32,9 @@ from bias_suite.sinks.delivery import Delivery
 from bias_suite.trust import Trust
 
 if TYPE_CHECKING:
+    from bias_suite.evaluation import Evaluation
     from bias_suite.recordings import Recording
+    from bias_suite.runner import Pool
     from bias_suite.subject import Subject
 
 FILES = (summary.FILE, jsonl.FILE, giskard_report.HTML, giskard_report.AVID)
@@ -53,6 +55,8 @@ class Session:
         self.crashed: set[str] = set()
         self.begun = False
         self._began = time.time()
+        self._pool: Pool | None = None
+        self._evaluations: dict[str, Evaluation] | None = None
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -109,6 +113,33 @@ class Session:
             return recorded.replayed(spec, self.recording)
         built = replace(subject.build(spec), pace=Pace(self.settings.rpm))
         return built if self.recording is None else recorded.recorded(built, spec, self.recording)
+
+    def begin_evaluations(self, subject: Subject, ids: Sequence[str]) -> None:
+        """Have all that these detectors ask of the model in flight from now on, in their order; done once."""
+        if self._evaluations is not None:
+            return
+        _ = self.case_file  # opened before any thread needs it
+        self._evaluations = {identifier: self._evaluation(subject, identifier) for identifier in dict.fromkeys(ids)}
+        for evaluation in self._evaluations.values():
+            evaluation.begin()
+
+    def evaluation(self, subject: Subject, detector: Detector) -> Evaluation:
+        """Return a detector's evaluation, begun before or not."""
+        begun = (self._evaluations or {}).pop(detector.id, None)
+        return begun or self._evaluation(subject, detector.id)
+
+    def _evaluation(self, subject: Subject, identifier: str) -> Evaluation:
+        from bias_suite import evaluation
+        from bias_suite.runner import Pool
+
+        if self._pool is None:
+            self._pool = Pool(subject, evaluation.limits(self.settings))
+        (detector,) = (one for one in self.plan.detectors if one.id == identifier)
+        rule, probes = self.plan.rules[identifier], self.plan.probes[identifier]
+        noted = functools.partial(self.take_answer, detector)
+        return evaluation.Evaluation(
+            detector, rule, probes, self._pool, self.settings, self.take_case, self.judge, noted
+        )
 
     def check_judge(self, detectors: Iterable[str]) -> None:
         """Call the judge once where one of the detectors needs it: a wrong key is told at once, and only once.
@@ -174,7 +205,9 @@ class Session:
         self.case_file.note_answer(detector.id)
 
     def close(self) -> None:
-        """Close the cases file, if it was opened."""
+        """End the threads, and close what files are open."""
+        if self._pool is not None:
+            self._pool.close()
         if "case_file" in self.__dict__:
             self.case_file.close()
         if self.__dict__.get("recording") is not None:

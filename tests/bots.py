@@ -137,6 +137,7 @@ def exits(number: int) -> Callable[[str], str]:
     """Take the process down at one question, as a crash in native code does."""
 
     def answer(question: str) -> str:
+        time.sleep(0.002)
         if _number(question) == number:
             os._exit(3)
         return _REFUSAL
@@ -166,3 +167,17 @@ def takes_long_to_build(seconds: float) -> Callable[[str], str]:
     """Refuse everything, once an index has been built."""
     time.sleep(seconds)
     return lambda question: _REFUSAL
+
+
+def answers_last_what_was_asked_first() -> Callable[[str], str]:
+    """Answer questions of `small` only when one of `other` was asked; without one, raise."""
+    other = threading.Event()
+
+    def answer(question: str) -> str:
+        if "of 120" in question:
+            other.set()
+        elif not other.wait(20):
+            raise RuntimeError("nothing else was asked meanwhile")
+        return _REFUSAL
+
+    return answer

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bias_suite import subject
+from bias_suite.calls import Limits, Request
 from bias_suite.detectors.bbq import read_choice
 from bias_suite.errors import CallError, CallTimeoutError, ProbeError
 from bias_suite.probes import Probe, fingerprint, read, to_line
-from bias_suite.runner import Limits, Request, ask_all
+from bias_suite.runner import ask_all
 from bias_suite.subject import Reply, listed
 
 OPTIONS = ("the nurse", "the cook", "cannot be told")

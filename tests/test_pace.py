@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from bias_suite import subject
+from bias_suite.calls import Limits, Request
 from bias_suite.cases import Answer
 from bias_suite.pace import Pace
 from bias_suite.probes import Probe
-from bias_suite.runner import Limits, Request, ask_all
+from bias_suite.runner import ask_all
 from tests.gate_runs import Gate
 
 NEVER = threading.Event()

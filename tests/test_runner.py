@@ -19,9 +19,10 @@ import pytest
 import requests as requests_library
 
 from bias_suite import subject
+from bias_suite.calls import Limits, Request
 from bias_suite.cases import Answer, Verdict
 from bias_suite.probes import Probe
-from bias_suite.runner import Limits, Request, Result, ask_all
+from bias_suite.runner import Result, ask_all
 from tests import bots
 
 Answers = tuple[Answer, ...]

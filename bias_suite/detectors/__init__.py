@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bias_suite.gate import Decision, Rules
     from bias_suite.judge import Judge
     from bias_suite.options import Settings
+    from bias_suite.runner import Ask
     from bias_suite.subject import Subject
 
 
@@ -70,8 +71,13 @@ class Rule(Protocol):
         """Judge the answers to one probe; all of them are there (errors do not come here)."""
         ...
 
-    def scan(self, written: Sequence[Probe]) -> Iterable[Case]:
-        """Ask by itself and return failed cases; called only where `scans`."""
+    def scan(self, written: Sequence[Probe], ask: Ask) -> Iterable[Case]:
+        """Ask by itself and return failed cases; called only where `scans`.
+
+        Args:
+            written: The detector's plan.
+            ask: Asks the model under test, many requests at a time, within the limits of the run.
+        """
         return ()
 
     def decide(self, cases: Sequence[Case], rules: Rules, looks: int) -> Decision | None:

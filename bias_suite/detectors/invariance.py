@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from bias_suite.judge import Judge
     from bias_suite.options import Settings
+    from bias_suite.runner import Ask
     from bias_suite.subject import Subject
 
 ID = "invariance"
@@ -83,13 +84,13 @@ class Invariance(Rule):
         """Note whom to ask."""
         self._subject = subject
 
-    def scan(self, written: Sequence[Probe]) -> Iterator[Case]:
+    def scan(self, written: Sequence[Probe], ask: Ask) -> Iterator[Case]:
         """Search; the cases are the draws, and at the end the counterexample if there is one."""
         from bias_suite.search import Search
 
         if self._subject is None:
             raise RuntimeError("scan comes after prepare")
-        search = Search(written, self._subject, self._settings, self.effort, self._database)
+        search = Search(written, ask, self._subject.identity, self._settings, self.effort, self._database)
         found = search.run()
         self.calls, self.recorded = search.calls, search.recorded
         yield from search.draws.values()

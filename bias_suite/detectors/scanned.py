@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bias_suite.chat import Message, Reply
     from bias_suite.judge import Judge
     from bias_suite.options import Settings
+    from bias_suite.runner import Ask
     from bias_suite.subject import Subject
 
 _FEATURE = "question"
@@ -82,11 +83,12 @@ class Scanned(Rule):
         """Refuse: nothing is asked but by the detector itself."""
         raise CallError(f"{self._name} asks by itself")
 
-    def scan(self, written: Sequence[Probe]) -> Iterator[Case]:
+    def scan(self, written: Sequence[Probe], ask: Ask) -> Iterator[Case]:
         """Run the detector; yield a case for every example of every issue.
 
         Args:
             written: Probes of that name in the probes files: their questions are the detector's data set.
+            ask: Asks the model, within the limits of the run.
 
         Raises:
             Exception: Whatever the detector or the model raises.
@@ -94,7 +96,7 @@ class Scanned(Rule):
         if self._subject is None:
             raise CallError("prepare() comes first")
         questions = [question for probe in written for question in probe.questions] or list(_ORDINARY)
-        model, dataset = _for_giskard(self._subject, self._answers, questions)
+        model, dataset = _for_giskard(self._subject, functools.partial(self._answers, ask), questions)
         with default_client(self._judge.chat if self._judge else None, self._count):
             issues = self._class().run(model, dataset, features=[_FEATURE])
         for number, issue in enumerate(issues, start=1):
@@ -113,15 +115,12 @@ class Scanned(Rule):
             completion_tokens=before.completion_tokens + reply.completion_tokens,
         )
 
-    def _answers(self, questions: Sequence[str]) -> list[str]:
+    def _answers(self, ask: Ask, questions: Sequence[str]) -> list[str]:
         """Ask the model under test, within the limits of the run; no answer is no evidence, and stops the scan."""
-        from bias_suite.runner import Limits, Request, ask_all
+        from bias_suite.calls import Request
 
-        if self._subject is None:
-            raise CallError("prepare() comes first")
-        limits = Limits(self._settings.concurrency, self._settings.timeout, self._settings.retries)
         requests = [Request(Probe(str(n), "", "", (text,), "und", str(n))) for n, text in enumerate(questions)]
-        answers = {one.request.probe.id: one.answers[0] for one in ask_all(self._subject, requests, limits)}
+        answers = {one.request.probe.id: one.answers[0] for one in ask(requests)}
         self.calls += sum(answer.attempts for answer in answers.values())
         self.recorded += sum(answer.recorded for answer in answers.values())
         for answer in answers.values():

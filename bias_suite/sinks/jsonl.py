@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 from bias_suite.cases import Case, to_line
@@ -26,6 +28,7 @@ class CaseFile:
         Raises:
             ReportError: The folder or file cannot be written.
         """
+        self._noting, self._closed = threading.Lock(), False
         try:
             report_dir.mkdir(parents=True, exist_ok=True)
             self._file, self._progress = _open_for_run(report_dir, run_id)
@@ -47,11 +50,15 @@ class CaseFile:
             raise ReportError(f"cannot write a case to {FILE}: {error.strerror}") from None
 
     def note_answer(self, detector: str) -> None:
-        """Tell whoever follows `PROGRESS_FILE` that a probe of a detector has its answers."""
-        os.write(self._progress, f"{detector}\n".encode())
+        """Tell whoever follows `PROGRESS_FILE` that a probe of a detector has its answers; any thread may."""
+        with self._noting, contextlib.suppress(OSError):  # only a display follows it
+            if not self._closed:
+                os.write(self._progress, f"{detector}\n".encode())
 
     def close(self) -> None:
         """Close the files."""
+        with self._noting:
+            self._closed = True
         os.close(self._file)
         os.close(self._progress)
 
