@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bias_suite import options, redaction
+from bias_suite import options
 from bias_suite import plan as plans
-from bias_suite import trust as trusting
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
 from bias_suite.errors import OptionError, ReportError
@@ -24,20 +23,20 @@ from bias_suite.judge import SEED, TEMPERATURE, Judge, configured
 from bias_suite.options import Settings
 from bias_suite.pace import Pace
 from bias_suite.plan import Plan
-from bias_suite.redaction import Redactor
-from bias_suite.reporting import giskard_report, summary
+from bias_suite.reporting import summary
 from bias_suite.reporting.summary import Row
 from bias_suite.sinks import jsonl
-from bias_suite.sinks.delivery import Delivery
-from bias_suite.trust import Trust
 
 if TYPE_CHECKING:
     from bias_suite.evaluation import Evaluation
     from bias_suite.recordings import Recording
+    from bias_suite.redaction import Redactor
     from bias_suite.runner import Pool
+    from bias_suite.sinks.delivery import Delivery
     from bias_suite.subject import Subject
+    from bias_suite.trust import Trust
 
-FILES = (summary.FILE, jsonl.FILE, giskard_report.HTML, giskard_report.AVID)
+FILES = (summary.FILE, jsonl.FILE, "giskard.html", "giskard.avid.jsonl")
 """What a run may leave in its report folder."""
 _PACKAGE = Path(__file__).parent
 _NO_MODEL = "--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test"
@@ -163,6 +162,8 @@ class Session:
             return None
         from platformdirs import user_cache_path
 
+        from bias_suite import trust as trusting
+
         self.judge.check()
         folder = user_cache_path("bias-suite") / "judges"
         chosen = trusting.part(trusting.gold(), self.settings.judge_gold)
@@ -181,11 +182,15 @@ class Session:
         Raises:
             CanaryError: The canaries file is wrong.
         """
+        from bias_suite import redaction
+
         return redaction.of(self.settings)
 
     @functools.cached_property
     def delivery(self) -> Delivery:
         """Brings the run's cases to people, in the main process."""
+        from bias_suite.sinks.delivery import Delivery
+
         return Delivery(self.settings, self.redactor.case)
 
     @functools.cached_property

@@ -10,7 +10,6 @@ under the question, and the answer is read).
 from __future__ import annotations
 
 import ast
-import asyncio
 import importlib.util
 import inspect
 import sys
@@ -292,6 +291,8 @@ def _giskard_call(model: Any, spec: str) -> Callable[[str, float], object]:
 
 
 def _async_call(model: Callable[[str], Awaitable[object]]) -> Callable[[str, float], object]:
+    import asyncio
+
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="bias-suite model loop", daemon=True).start()
 

@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bias_suite import files
 from bias_suite.cases import Judging, encodable
 from bias_suite.errors import ReportError
-from bias_suite.evaluation import Outcome
+
+if TYPE_CHECKING:
+    from bias_suite.evaluation import Outcome
 
 FILE = "summary.json"
 SCHEMA = 1
