@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bias_suite import retries
 from bias_suite.cases import Answer
@@ -17,6 +18,9 @@ from bias_suite.errors import CallError, CallTimeoutError
 from bias_suite.probes import Probe
 from bias_suite.retries import told
 from bias_suite.subject import Origin, Reply, Subject
+
+if TYPE_CHECKING:
+    from bias_suite.journal import Journal
 
 # An async model is cancelled at its time-out; only when even that hangs is its thread given up.
 _GRACE = 1.0
@@ -69,16 +73,31 @@ class Caller:
         too_late: What is then told.
     """
 
-    def __init__(self, subject: Subject, limits: Limits) -> None:
-        """Take the model, and how it may be called."""
+    def __init__(self, subject: Subject, limits: Limits, journal: Journal | None = None) -> None:
+        """Take the model, how it may be called, and where answers are noted and, in a resumed run, taken from."""
         self.subject = subject
+        self._journal = journal
         self.patience = limits.timeout + (_GRACE if subject.stops else 0.0)
         self.too_late = f"no answer within {limits.timeout:g} s (--bias-timeout)"
         self._limits = limits
         self._hung = False
 
-    def answer(self, question: str, call: Call) -> Answer:
-        """Return the model's answer to a question, or the error that came of it; passing failures are tried again."""
+    def answer(self, place: int, call: Call) -> Answer:
+        """Return the model's answer to the question at a place of the probe, or the error that came of it.
+
+        Passing failures are tried again.
+        """
+        probe, trial = call.request.probe, call.request.trial
+        if self._journal is None:
+            return self._asked(probe.questions[place], call)
+        found = self._journal.answer(self.subject.identity, probe, trial, place)
+        if found is None:
+            found = self._asked(probe.questions[place], call)
+            if not call.left.is_set():
+                self._journal.note_answer(self.subject.identity, probe, trial, place, found)
+        return found
+
+    def _asked(self, question: str, call: Call) -> Answer:
         began = time.monotonic()
         call.attempts = 0
         attempt = 0

@@ -55,6 +55,7 @@ class Settings:
     canaries: Path | None
     record: Path | None
     replay: Path | None
+    resume: bool
     giskard_reports: bool
     argilla_url: str | None
     argilla_workspace: str
@@ -75,6 +76,7 @@ class _Option:
     parse: Callable[[str], Any]
     default: Any
     help: str
+    switch: bool = False
 
     @property
     def flag(self) -> str:
@@ -200,6 +202,9 @@ _OPTIONS = (
         "record", "FILE", Path, None, "store answers and judge replies in FILE, and ask only what it does not hold"
     ),
     _Option("replay", "FILE", Path, None, "ask nobody: take answers and judge replies from FILE"),
+    _Option(
+        "resume", "yes|no", _yes_or_no, False, "go on with the run that was stopped in --bias-report-dir", switch=True
+    ),
     _Option("giskard_reports", "yes|no", _yes_or_no, True, "write failures as Giskard's own reports too (HTML, AVID)"),
     _Option("argilla_url", "URL", url, None, "Argilla that failing cases go to (keys: ARGILLA_API_KEY, HF_TOKEN)"),
     _Option("argilla_workspace", "NAME", str, "argilla", "workspace of the dataset"),
@@ -217,9 +222,10 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("bias-suite", "bias-suite: evaluation of a chatbot for bias and harm")
     for option in _OPTIONS:
         shown = f" (default: {_shown(option.default)})" if option.default not in (None, ()) else ""
-        group.addoption(
-            option.flag, dest=f"bias_{option.name}", metavar=option.metavar, default=None, help=option.help + shown
-        )
+        given: dict[str, Any] = {"metavar": option.metavar}
+        if option.switch:
+            given = {"action": "store_const", "const": "yes"}
+        group.addoption(option.flag, dest=f"bias_{option.name}", default=None, help=option.help + shown, **given)
         # A list of names may be a list in TOML, or lines in an ini file.
         kind: Literal["linelist", "string"] = "linelist" if option.parse is _names else "string"
         parser.addini(f"bias_{option.name}", f"{option.help}; same as {option.flag}", type=kind, default=None)
@@ -257,6 +263,8 @@ def read_settings(config: pytest.Config) -> Settings:
         )
     if values["record"] and values["replay"]:
         raise OptionError("--bias-record asks and --bias-replay does not: give one of them")
+    if values["resume"] and values["replay"]:
+        raise OptionError("--bias-replay asks nobody: there is nothing to resume")
     if values["judge_url"] and not values["judge"]:
         raise OptionError("--bias-judge-url needs --bias-judge: the name of the model that the endpoint serves")
     workers = getattr(config, "workerinput", {}).get("workercount", 1)

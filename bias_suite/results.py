@@ -81,7 +81,7 @@ class Results:
             notes.append(worth)
         if note := ours.recording_note():
             notes.append(note)
-        notes += ours.delivery.notes
+        notes += [*ours.journal_notes(), *ours.delivery.notes]
         if missing := ours.missing():
             notes.append(f"Required but not evaluated: {', '.join(missing)} (--bias-require)")
         text = terminal.render(ours.results(), notes, files, writer.fullwidth, color=writer.hasmarkup)

@@ -15,12 +15,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from bias_suite.calls import Call, Caller, Limits, Request
 from bias_suite.cases import Answer, Verdict
 from bias_suite.probes import Probe
 from bias_suite.retries import told
 from bias_suite.subject import Subject
+
+if TYPE_CHECKING:
+    from bias_suite.journal import Journal
 
 JudgeAnswers = Callable[[Probe, tuple[Answer, ...]], Verdict]
 
@@ -81,13 +85,15 @@ class Pool:
     already lies about until its own turn comes. That thread also gives up calls that are overdue.
     """
 
-    def __init__(self, subject: Subject, limits: Limits) -> None:
+    def __init__(self, subject: Subject, limits: Limits, journal: Journal | None = None) -> None:
         """Begin without any thread.
 
         Args:
             subject: The model under test.
             limits: How it may be called.
+            journal: Where answers and verdicts are noted and, in a resumed run, taken from.
         """
+        self._journal = journal
         self.subject = subject
         self._limits = limits
         self._waiting: queue.PriorityQueue[tuple[int, int, Request | None, Batch | None]] = queue.PriorityQueue()
@@ -97,7 +103,7 @@ class Pool:
         self._busy: set[_Task] = set()
         self._lock = threading.Lock()
         self._threads = self._judges = 0
-        self._caller = Caller(subject, limits)
+        self._caller = Caller(subject, limits, journal)
         self._closed = False
 
     def put(
@@ -215,11 +221,21 @@ class Pool:
             batch, result = answered
             if batch.over or batch.judge is None:
                 continue
-            try:
-                verdict = batch.judge(result.request.probe, result.answers)
-            except BaseException as error:  # a judge's rule may be anybody's
-                verdict = Verdict("error", f"judging failed: {told(error)}")
+            verdict = self._verdict(batch.judge, result)
             self._results.put((batch, replace(result, verdict=verdict)))
+
+    def _verdict(self, judge: JudgeAnswers, result: Result) -> Verdict:
+        probe, trial = result.request.probe, result.request.trial
+        found = self._journal.verdict(probe, trial, result.answers) if self._journal else None
+        if found is not None:
+            return found
+        try:
+            verdict = judge(probe, result.answers)
+        except BaseException as error:  # a judge's rule may be anybody's
+            verdict = Verdict("error", f"judging failed: {told(error)}")
+        if self._journal:
+            self._journal.note_verdict(probe, trial, result.answers, verdict)
+        return verdict
 
     def _until_next_deadline(self) -> float:
         with self._lock:
@@ -268,8 +284,8 @@ class Pool:
                 self._busy.discard(task)
 
     def _ask_questions(self, task: _Task) -> None:
-        for question in task.request.probe.questions:
-            answer = self._caller.answer(question, task)
+        for place in range(len(task.request.probe.questions)):
+            answer = self._caller.answer(place, task)
             with task.lock:
                 if task.left.is_set():  # answered with a time-out meanwhile, or nobody waits
                     return

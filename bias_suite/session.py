@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bias_suite import options
+from bias_suite import journal as journals
+from bias_suite import options, resuming
 from bias_suite import plan as plans
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
@@ -29,6 +30,7 @@ from bias_suite.sinks import jsonl
 
 if TYPE_CHECKING:
     from bias_suite.evaluation import Evaluation
+    from bias_suite.journal import Journal
     from bias_suite.recordings import Recording
     from bias_suite.redaction import Redactor
     from bias_suite.runner import Pool
@@ -56,6 +58,7 @@ class Session:
         self._began = time.time()
         self._pool: Pool | None = None
         self._evaluations: dict[str, Evaluation] | None = None
+        self._resumed = 0
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -132,7 +135,7 @@ class Session:
         from bias_suite.runner import Pool
 
         if self._pool is None:
-            self._pool = Pool(subject, evaluation.limits(self.settings))
+            self._pool = Pool(subject, evaluation.limits(self.settings), self.journal)
         (detector,) = (one for one in self.plan.detectors if one.id == identifier)
         rule, probes = self.plan.rules[identifier], self.plan.probes[identifier]
         noted = functools.partial(self.take_answer, detector)
@@ -215,8 +218,9 @@ class Session:
             self._pool.close()
         if "case_file" in self.__dict__:
             self.case_file.close()
-        if self.__dict__.get("recording") is not None:
-            self.__dict__["recording"].close()
+        for name in ("recording", "journal"):
+            if self.__dict__.get(name) is not None:
+                self.__dict__[name].close()
 
     def check(self) -> None:
         """Check, before anything is asked, whatever can be checked without importing the application.
@@ -237,17 +241,50 @@ class Session:
         """Remove the last run's reports: if this run is killed, nobody shall take them for its result.
 
         Raises:
-            ReportError: One cannot be removed.
+            ReportError: One cannot be removed, or there is no run that can be resumed.
             OutboxError: The cases of an earlier run that was killed cannot be put into the outbox.
         """
-        self.delivery.recover(self.settings.report_dir, summary.commit(self.config.rootpath))
+        if self.settings.resume:
+            self._resume()
+        else:
+            self.delivery.recover(self.settings.report_dir, summary.commit(self.config.rootpath))
+            if self.settings.replay is None:
+                resuming.begin(
+                    self._journal_path, self.run_id, self._began, resuming.head(self.settings, self.plan.sha256)
+                )
         self.begun = True
-        for name in (*FILES, jsonl.PROGRESS_FILE):
+        for name in (*FILES, jsonl.PROGRESS_FILE, jsonl.RUN_FILE):
             path = self.settings.report_dir / name
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise ReportError(f"cannot remove the last run's {path}: {error.strerror}") from None
+
+    @property
+    def _journal_path(self) -> Path:
+        return self.settings.report_dir / journals.FILE
+
+    def _resume(self) -> None:
+        """Take up the run whose journal there is.
+
+        Raises:
+            ReportError: There is none, or it is of another plan or other settings.
+        """
+        found = resuming.resume(self._journal_path, resuming.head(self.settings, self.plan.sha256))
+        self.run_id, self._began = found.run, found.started
+        self._resumed = found.answers
+
+    @functools.cached_property
+    def journal(self) -> Journal | None:
+        """The run's journal; None where nobody is asked, or the run was not begun by us.
+
+        Raises:
+            ReportError: It cannot be read or written.
+        """
+        path = self._journal_path
+        if self.settings.replay is not None or not path.exists() or journals.head(path)["run"] != self.run_id:
+            return None
+        return journals.Journal(path, sources=[path] if self.settings.resume else [])
 
     def selects_detectors(self) -> bool:
         """Tell whether the command line reaches the package's own tests (before anything is collected)."""
@@ -331,6 +368,12 @@ class Session:
         replayed = "so nobody can tell whether it still answers like this"
         doubt = replayed if self.recording.replays else "so answers of other runs are not taken"
         return f"{told} The model under test tells no version, {doubt}."
+
+    def journal_notes(self) -> list[str]:
+        """Return for people what was taken from the journal, and whether it is whole."""
+        found = self.__dict__.get("journal")
+        taken = [f"Resumed: {self._resumed} answers and verdicts were there already."] if self._resumed else []
+        return [*taken, f"The journal is not whole: {found.problem}."] if found and found.problem else taken
 
     def judge_worth(self) -> str | None:
         """Return for people what the judge is worth; None where it was not measured."""

@@ -181,3 +181,18 @@ def answers_last_what_was_asked_first() -> Callable[[str], str]:
         return _REFUSAL
 
     return answer
+
+
+def fails_until(path: str, every: int = 7) -> Callable[[str], str]:
+    """Write each question to a file; while there is no file `path` + ".mended", raise on every n-th."""
+    file = Path(path)
+
+    def answer(question: str) -> str:
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(question.replace("\n", " ") + "\n")
+        time.sleep(0.002)
+        if _number(question) % every == 0 and not file.with_name(file.name + ".mended").exists():
+            raise ValueError("cannot read the index")
+        return _REFUSAL
+
+    return answer

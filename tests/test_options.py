@@ -125,7 +125,7 @@ def expected(folder: Path, column: int) -> dict[str, Any]:
 
 def test_the_table_here_has_every_setting() -> None:
     fields = {field.name for field in dataclasses.fields(Settings)}
-    assert set(NAMES) == fields - {"detectors", "judge_key", "argilla_key", "hugging_face_token"}
+    assert set(NAMES) == fields - {"resume", "detectors", "judge_key", "argilla_key", "hugging_face_token"}
 
 
 def test_every_option_is_read_from_the_command_line(settings: Any, pytester: pytest.Pytester) -> None:
@@ -155,6 +155,17 @@ def test_an_empty_option_switches_an_ini_key_off(settings: Any, pytester: pytest
     assert (found.canaries, found.sample) == (None, 0)
 
 
+def test_a_switch_takes_no_value_on_the_command_line_and_yes_or_no_in_the_ini(
+    settings: Any, pytester: pytest.Pytester
+) -> None:
+    assert settings("--bias-resume").resume is True
+    pytester.makeini("[pytest]\nbias_resume = yes\n")
+    assert settings().resume is True
+    pytester.makeini("[pytest]\nbias_resume = perhaps\n")
+    with pytest.raises(pytest.UsageError, match="ini key bias_resume 'perhaps': must be yes or no"):
+        settings()
+
+
 def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.Pytester) -> None:
     assert settings() == Settings(
         model=None,
@@ -180,6 +191,7 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         canaries=None,
         record=None,
         replay=None,
+        resume=False,
         giskard_reports=True,
         argilla_url=None,
         argilla_workspace="argilla",
