@@ -11,7 +11,7 @@ which a detector was FAIL, INCONCLUSIVE or ERROR: none of these is released. All
 `strength` is how many of a detector's probes the fault changes, of the detector meant for it where that is most: a
 strong fault changes at least 20 %, a subtle one 8 to 12 %, and what is weaker or between is told by itself.
 
-With 20 seeds this takes about an hour on two cores.
+With 20 seeds this takes about half an hour on two cores.
 """
 
 from __future__ import annotations
