@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from bias_suite import retries
 from bias_suite.cases import Answer
-from bias_suite.errors import CallError, CallTimeoutError
+from bias_suite.errors import BudgetError, CallError, CallTimeoutError
 from bias_suite.probes import Probe
 from bias_suite.retries import told
 from bias_suite.subject import Origin, Reply, Subject
 
 if TYPE_CHECKING:
+    from bias_suite.budget import Budget
     from bias_suite.journal import Journal
 
 # An async model is cancelled at its time-out; only when even that hangs is its thread given up.
@@ -73,10 +74,19 @@ class Caller:
         too_late: What is then told.
     """
 
-    def __init__(self, subject: Subject, limits: Limits, journal: Journal | None = None) -> None:
-        """Take the model, how it may be called, and where answers are noted and, in a resumed run, taken from."""
+    def __init__(
+        self, subject: Subject, limits: Limits, journal: Journal | None = None, budget: Budget | None = None
+    ) -> None:
+        """Take the model, and how it may be called.
+
+        Args:
+            subject: The model.
+            limits: How it may be called.
+            journal: Where answers are noted and, in a resumed run, taken from.
+            budget: What may be spent.
+        """
         self.subject = subject
-        self._journal = journal
+        self._journal, self._budget = journal, budget
         self.patience = limits.timeout + (_GRACE if subject.stops else 0.0)
         self.too_late = f"no answer within {limits.timeout:g} s (--bias-timeout)"
         self._limits = limits
@@ -93,7 +103,7 @@ class Caller:
         found = self._journal.answer(self.subject.identity, probe, trial, place)
         if found is None:
             found = self._asked(probe.questions[place], call)
-            if not call.left.is_set():
+            if not call.left.is_set() and not found.unasked:
                 self._journal.note_answer(self.subject.identity, probe, trial, place, found)
         return found
 
@@ -105,6 +115,8 @@ class Caller:
             attempt += 1
             try:
                 reply = self._recorded_or_called(question, call)
+            except BudgetError as error:
+                return Answer("", error=str(error), attempts=call.attempts, unasked=True)
             except BaseException as error:  # the one place that turns whatever a model raises into an error
                 self.subject.pace.failed(error, attempt)
                 pause = None if isinstance(error, CallError) else retries.pause(error, attempt)
@@ -114,7 +126,10 @@ class Caller:
             else:
                 error_text = None if reply.answer.strip() else "the model's answer was empty"
                 seconds = time.monotonic() - began if reply.seconds is None else reply.seconds
-                return Answer(reply.answer, reply.contexts, error_text, seconds, call.attempts, reply.recorded)
+                answer, contexts, recorded = reply.answer, reply.contexts, reply.recorded
+                return Answer(
+                    answer, contexts, error_text, seconds, call.attempts, recorded=recorded, tokens=reply.tokens
+                )
 
     def _recorded_or_called(self, question: str, call: Call) -> Reply:
         origin = Origin(call.request.probe.id, call.request.trial)
@@ -123,8 +138,12 @@ class Caller:
             return found
         if not self.subject.pace.wait(call.left):
             raise CallError("the run ended before the model was asked")
+        if self._budget:
+            self._budget.take()
         reply = self._called(question, call)
         self.subject.pace.succeeded()
+        if self._budget:
+            self._budget.use(sum(reply.tokens))
         return reply
 
     def _called(self, question: str, call: Call) -> Reply:

@@ -26,6 +26,8 @@ class Answer:
         seconds: How long it took, retries included.
         attempts: How often the model was called; 0 for a recorded answer.
         recorded: Whether the answer is a recorded one.
+        unasked: Whether nobody was asked, or nobody to judge it, since the run's budget is spent; `error` says so.
+        tokens: Tokens sent and received, as far as the model tells.
     """
 
     text: str
@@ -34,6 +36,8 @@ class Answer:
     seconds: float = 0.0
     attempts: int = 1
     recorded: bool = False
+    unasked: bool = False
+    tokens: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

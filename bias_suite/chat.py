@@ -16,6 +16,7 @@ from bias_suite.pace import Pace
 from bias_suite.retries import told
 
 if TYPE_CHECKING:
+    from bias_suite.budget import Budget
     from bias_suite.recordings import Recording
 
 Message = Mapping[str, str]
@@ -68,6 +69,7 @@ class Chat:
         retries: int = 2,
         recording: Recording | None = None,
         pace: Pace | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """Take what there is to know; nothing is imported or called yet.
 
@@ -79,11 +81,13 @@ class Chat:
             retries: Further attempts after a passing failure.
             recording: Where replies are stored, and taken from.
             pace: How fast it may be called; None for as fast as it goes.
+            budget: What may be spent; None for any amount.
         """
         self.model = model
         self.url = url
         self.recording = recording
         self.pace = pace or Pace()
+        self._budget = budget
         self._key = key
         self._timeout = timeout
         self._retries = retries
@@ -114,6 +118,7 @@ class Chat:
 
         Raises:
             JudgeError: No reply came.
+            BudgetError: The model may not be called any more.
         """
         wanted = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}
         if json_object:
@@ -155,6 +160,8 @@ class Chat:
         while True:
             attempt += 1
             self.pace.wait(_NEVER)
+            if self._budget:
+                self._budget.take()
             spent.calls += 1
             spent.retried += attempt > 1
             try:
@@ -174,10 +181,17 @@ class Chat:
                 spent.version = reply.version or spent.version
                 spent.prompt_tokens += reply.prompt_tokens
                 spent.completion_tokens += reply.completion_tokens
+                self._enter(reply)
                 return reply
             if attempt > self._retries:
                 raise JudgeError(f"{problem}, {attempt} times" if attempt > 1 else problem)
             time.sleep(pause)
+
+    def _enter(self, reply: Reply) -> None:
+        """Enter into the budget what a reply has used."""
+        if self._budget:
+            cost = price(self.model, reply.prompt_tokens, reply.completion_tokens) if self.url is None else None
+            self._budget.use(reply.prompt_tokens + reply.completion_tokens, cost or 0.0)
 
     def _load(self) -> None:
         """Import what is needed, once: it takes seconds, which are not the model's."""

@@ -7,6 +7,7 @@
     ├── ModelError            the model under test cannot be built or used at all
     ├── CallError             one call of the model under test failed for good
     │   └── CallTimeoutError  ... because it took longer than --bias-timeout
+    ├── BudgetError           a call may not be made: what the run may spend is spent
     ├── JudgeError            the judge cannot be called
     ├── PlanError             questions could not be generated as asked for
     ├── RecordingError        a recording cannot be opened, or does not hold what is wanted
@@ -14,8 +15,9 @@
     ├── OutboxError           the outbox cannot be written or read
     └── ReportError           reports cannot be written or read
 
-All but `CallError` end the run; the plugin turns them into ``pytest.UsageError`` or a failure without a
-traceback. A `CallError` becomes an ERROR verdict on one probe and stops nothing.
+All but `CallError` and `BudgetError` end the run; the plugin turns them into ``pytest.UsageError`` or a failure
+without a traceback. A `CallError` becomes an ERROR verdict on one probe and stops nothing; after a `BudgetError` what
+is left is not asked.
 """
 
 from __future__ import annotations
@@ -47,6 +49,10 @@ class CallError(BiasSuiteError):
 
 class CallTimeoutError(CallError):
     """One call of the model under test took longer than ``--bias-timeout``."""
+
+
+class BudgetError(BiasSuiteError):
+    """A call may not be made: what the run may spend is spent."""
 
 
 class JudgeError(BiasSuiteError):

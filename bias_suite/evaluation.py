@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bias_suite import trust as trusting
 from bias_suite.calls import Limits, Request
@@ -45,6 +46,8 @@ class Outcome:
         retried: How many of them were repeats after a passing failure.
         recorded: Answers that were taken from a recording.
         judging: What the judge spent on each verdict that it gave.
+        stopped: Whether not all was asked that was to be, since the run's budget is spent.
+        tokens: Tokens that the model sent and received, as far as it tells.
     """
 
     detector: str
@@ -59,6 +62,8 @@ class Outcome:
     retried: int = 0
     recorded: int = 0
     judging: tuple[Judging, ...] = ()
+    stopped: bool = False
+    tokens: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -147,6 +152,8 @@ class Evaluation:
         self._begun: Batch | None = None
         self._prepared = False
         self._problem: str | None = None
+        self._unasked = 0
+        self._stop: str | None = None
 
     def begin(self) -> None:
         """Ask the first look, after all that is put in without waiting; a rule that asks by itself does so later."""
@@ -167,6 +174,8 @@ class Evaluation:
         for size in self._sizes:
             batch, self._begun = self._begun or self._put(size), None
             self._pool.wait(batch)
+            if self._stop is not None:
+                return self._stopped(began)
             if rule.calibrates:
                 self._judge_anew()
             seen = [case for _, case in sorted(evidence.cases.items())]
@@ -188,15 +197,32 @@ class Evaluation:
             plan=len(plan),
             looks=looks,
             seconds=time.monotonic() - began,
-            calls=sum(case.calls for case in cases),
-            retried=sum(max(0, answer.attempts - 1) for answer in _answers(evidence)),
-            recorded=sum(answer.recorded for answer in _answers(evidence)),
-            judging=tuple(
-                result.verdict.judging
-                for result in evidence.answered.values()
-                if result.verdict is not None and result.verdict.judging is not None
-            ),
+            **self._spent(),
         )
+
+    def _stopped(self, began: float) -> Outcome:
+        """Return that not all was asked: what there is decides nothing."""
+        cases = tuple(case for _, case in sorted(self._evidence.cases.items()))
+        asked = len(self._evidence.answered)
+        reason = f"{self._stop}: {asked} of {asked + self._unasked} were asked; --bias-resume goes on"
+        seconds = time.monotonic() - began
+        name, plan = self._detector.id, len(self._plan)
+        return Outcome(
+            name, "not_evaluated", reason, cases=cases, plan=plan, seconds=seconds, stopped=True, **self._spent()
+        )
+
+    def _spent(self) -> dict[str, Any]:
+        """Return what the answers took, as fields of an `Outcome`."""
+        answers = [answer for result in self._evidence.answered.values() for answer in result.answers]
+        verdicts = [result.verdict for result in self._evidence.answered.values() if result.verdict is not None]
+        sent, received = (sum(answer.tokens[side] for answer in answers) for side in (0, 1))
+        return {
+            "calls": sum(answer.attempts for answer in answers),
+            "retried": sum(max(0, answer.attempts - 1) for answer in answers),
+            "recorded": sum(answer.recorded for answer in answers),
+            "judging": tuple(verdict.judging for verdict in verdicts if verdict.judging is not None),
+            "tokens": (sent, received),
+        }
 
     def _prepare(self) -> None:
         if self._prepared:
@@ -218,6 +244,10 @@ class Evaluation:
 
     def _take(self, result: Result) -> None:
         """Judge a result, and hand its case on at once; a rule that calibrates needs all of them first."""
+        unasked = next((answer.error for answer in result.answers if answer.unasked), None)
+        if unasked is not None:
+            self._stop, self._unasked = unasked, self._unasked + 1
+            return
         position = self._evidence.positions[result.request.probe.id, result.request.trial]
         self._evidence.answered[position] = result
         if not self._rule.calibrates:
@@ -262,8 +292,15 @@ def _scanned(
     """Let a detector ask by itself; unless its rule decides, it can FAIL, and never PASS."""
     cases: list[Case] = []
     decision: Decision | None = None
+    stop: list[str] = []
+
+    def ask(requests: Sequence[Request]) -> Iterator[Result]:
+        for result in pool.ask(requests):
+            stop.extend(answer.error or "" for answer in result.answers if answer.unasked)
+            yield result
+
     try:
-        for case in rule.scan(plan, pool.ask):
+        for case in rule.scan(plan, ask):
             cases.append(case)
             on_case(case)
     except Exception as error:  # whatever somebody's detector raises; Giskard's scan would call it clean
@@ -273,6 +310,8 @@ def _scanned(
     else:
         decision = rule.decide(cases, rules_of(detector, settings), 1)
         verdict, reason = (decision.verdict, decision.reason) if decision else _reported(cases)
+    if stop and verdict != "fail":  # what was found was found
+        verdict, reason, decision = "not_evaluated", f"{stop[0]}; --bias-resume goes on", None
     seconds = time.monotonic() - began
     return Outcome(
         detector.id,
@@ -285,6 +324,7 @@ def _scanned(
         calls=rule.calls,
         recorded=rule.recorded,
         judging=(rule.judging,) if rule.judging else (),
+        stopped=bool(stop) and verdict != "fail",
     )
 
 
@@ -298,10 +338,6 @@ def _case(rule: Rule, result: Result, subject: Subject) -> Case:
     request, answers = result.request, result.answers
     verdict = _error(answers) or result.verdict or rule.judge(request.probe, answers)
     return make_case(request.probe, answers, verdict, model=subject.identity, trial=request.trial)
-
-
-def _answers(evidence: _Evidence) -> Iterator[Answer]:
-    return (answer for result in evidence.answered.values() for answer in result.answers)
 
 
 def _error(answers: Sequence[Answer]) -> Verdict | None:

@@ -67,7 +67,8 @@ class Journal:
         found = self._find(_answer_key(model, probe, trial, place))
         if found is None:
             return None
-        return Answer(**{**found["answer"], "contexts": tuple(found["answer"]["contexts"])})
+        told = found["answer"]
+        return Answer(**{**told, "contexts": tuple(told["contexts"]), "tokens": tuple(told["tokens"])})
 
     def note_answer(self, model: str, probe: Probe, trial: int, place: int, answer: Answer) -> None:
         """Append an answer, or the error that came of asking."""

@@ -20,6 +20,7 @@ from bias_suite.errors import JudgeError
 from bias_suite.pace import Pace
 
 if TYPE_CHECKING:
+    from bias_suite.budget import Budget
     from bias_suite.options import Settings
     from bias_suite.recordings import Recording
 
@@ -56,6 +57,7 @@ class Judge:
         retries: int = 2,
         recording: Recording | None = None,
         pace: Pace | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """Take what there is to know; nothing is imported or called yet.
 
@@ -68,10 +70,13 @@ class Judge:
             retries: Further attempts after a passing failure.
             recording: Where its replies are stored, and taken from.
             pace: How fast it may be called; None for as fast as it goes.
+            budget: What may be spent; None for any amount.
         """
         self.model = model
         self.votes = votes
-        self.chat = Chat(model, url=url, key=key, timeout=timeout, retries=retries, recording=recording, pace=pace)
+        self.chat = Chat(
+            model, url=url, key=key, timeout=timeout, retries=retries, recording=recording, pace=pace, budget=budget
+        )
         self._checked: Reply | JudgeError | None = None
         self._checking = threading.Lock()
 
@@ -98,11 +103,14 @@ class Judge:
         return self._checked
 
     def verdict(self, messages: Sequence[Message], prompt_sha256: str) -> Verdict:
-        """Ask for a verdict on one sample; never raises, an unusable judge is an error of the sample.
+        """Ask for a verdict on one sample; an unusable judge is an error of the sample.
 
         Args:
             messages: The question, as chat messages.
             prompt_sha256: Fingerprint of the prompt that the messages were made from.
+
+        Raises:
+            BudgetError: The judge may not be called any more.
         """
         spent = Spent()
         ballots = [self._vote(messages, SEED + number, spent) for number in range(self.votes)]
@@ -147,7 +155,7 @@ class Judge:
         return self.chat.ask(messages, spent, temperature=TEMPERATURE, seed=seed, version=self.version)
 
 
-def configured(settings: Settings, recording: Recording | None = None) -> Judge | None:
+def configured(settings: Settings, recording: Recording | None = None, budget: Budget | None = None) -> Judge | None:
     """Return the judge that the settings name, or None; its replies are stored in a recording and taken from it."""
     if settings.judge is None:
         return None
@@ -160,6 +168,7 @@ def configured(settings: Settings, recording: Recording | None = None) -> Judge 
         retries=settings.retries,
         recording=recording,
         pace=Pace(settings.rpm),
+        budget=budget,
     )
 
 

@@ -41,6 +41,9 @@ class Settings:
     probes: Path | None
     concurrency: int
     rpm: float
+    max_calls: int
+    max_tokens: int
+    max_usd: float
     timeout: float
     retries: int
     trials: int
@@ -97,6 +100,13 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not (math.isfinite(value) and value > 0):
         raise ValueError("must be a positive number of seconds")
+    return value
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError("must be an amount of at least 0")
     return value
 
 
@@ -186,6 +196,9 @@ _OPTIONS = (
         "concurrency", "N", _whole(1), 16, "calls in flight at a time, in all workers together, of model and judge each"
     ),
     _Option("rpm", "N", _whole(0), 0, "calls that may start in a minute, of model and judge each; 0: any number"),
+    _Option("max_calls", "N", _whole(0), 0, "calls of model and judge in all, repeats included; 0: any number"),
+    _Option("max_tokens", "N", _whole(0), 0, "tokens of judge and, if it tells them, model in all; 0: any number"),
+    _Option("max_usd", "AMOUNT", _amount, 0.0, "US dollars that the judge may cost in all (litellm's prices); 0: any"),
     _Option("timeout", "SECONDS", _seconds, 60.0, "longest time for one call of model or judge"),
     _Option("retries", "N", _whole(0), 2, "further attempts after a passing failure (429, 5xx, connection)"),
     _Option("trials", "K", _whole(1), 1, "repeats of each probe, for models that do not answer the same each time"),
@@ -265,6 +278,8 @@ def read_settings(config: pytest.Config) -> Settings:
         raise OptionError("--bias-record asks and --bias-replay does not: give one of them")
     if values["resume"] and values["replay"]:
         raise OptionError("--bias-replay asks nobody: there is nothing to resume")
+    if values["max_usd"] and values["judge_url"]:
+        raise OptionError("--bias-max-usd: nobody knows what --bias-judge-url costs; use --bias-max-tokens")
     if values["judge_url"] and not values["judge"]:
         raise OptionError("--bias-judge-url needs --bias-judge: the name of the model that the endpoint serves")
     workers = getattr(config, "workerinput", {}).get("workercount", 1)

@@ -188,9 +188,22 @@ def _check_judge(config: pytest.Config, nodeids: Sequence[str]) -> None:
     if not names or not _asks(config):
         return
     try:
+        _announce(config, names)
         ours.check_judge(names)
     except BiasSuiteError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _announce(config: pytest.Config, names: Iterable[str]) -> None:
+    """Tell once, where there is a budget, what the run will ask."""
+    from bias_suite.reporting import estimate
+
+    ours = config.stash[_SESSION]
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if ours.budget is None or ours.announced or reporter is None:
+        return
+    ours.announced = True
+    reporter.write_line(estimate.line(ours.plan, _evaluated(ours, names), ours.settings))
 
 
 @pytest.fixture(scope="session")
@@ -223,6 +236,7 @@ def bias_evaluate(request: pytest.FixtureRequest) -> Callable[[Detector], None]:
 def _outcome(session: Session, detector: Detector, request: pytest.FixtureRequest) -> tuple[Outcome, str | None]:
     """Evaluate a detector; also return the model's name and version, where it was built."""
     from bias_suite import evaluation
+    from bias_suite.session import detector_of
 
     rule, plan = session.plan.rules[detector.id], session.plan.probes[detector.id]
     reason = evaluation.not_evaluated(rule, plan)
@@ -233,22 +247,21 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
     except pytest.fail.Exception as error:
         return evaluation.Outcome(detector.id, "error", str(error), plan=len(plan)), None
     if not _is_worker(request.config):  # a worker of xdist does not know which tests it will get
-        session.begin_evaluations(subject, _evaluated(session, request.session))
+        names = [name for item in request.session.items if (name := detector_of(item.nodeid))]
+        session.begin_evaluations(subject, _evaluated(session, names))
     outcome = session.evaluation(subject, detector).finish()
     if rule.remote and outcome.decision is not None and session.trust is not None:
         outcome = evaluation.weighed(outcome, session.trust)
     return outcome, subject.identity
 
 
-def _evaluated(session: Session, collected: pytest.Session) -> list[str]:
-    """Return the ids of the collected tests' detectors that can be evaluated."""
+def _evaluated(session: Session, names: Iterable[str]) -> list[str]:
+    """Return those of the detectors that can be evaluated."""
     from bias_suite import evaluation
-    from bias_suite.session import detector_of
 
-    ids = [name for item in collected.items if (name := detector_of(item.nodeid))]
     return [
         name
-        for name in ids
+        for name in names
         if name in session.plan.rules
         and evaluation.not_evaluated(session.plan.rules[name], session.plan.probes[name]) is None
     ]
@@ -268,6 +281,8 @@ def _settle(session: Session, outcome: Outcome, detector: Detector, again: str) 
     if outcome.verdict == "not_evaluated":
         if detector.id in session.required:
             pytest.fail(f"{detector.id}: required, but NOT EVALUATED: {outcome.reason}", pytrace=False)
+        if outcome.stopped:
+            pytest.fail(f"{detector.id}: NOT EVALUATED: {outcome.reason}", pytrace=False)
         pytest.skip(f"NOT EVALUATED: {outcome.reason}")
     undecided = outcome.verdict == "inconclusive" and session.settings.inconclusive == "warn"
     if outcome.verdict != "pass" and not undecided:

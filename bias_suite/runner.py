@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 
 from bias_suite.calls import Call, Caller, Limits, Request
 from bias_suite.cases import Answer, Verdict
+from bias_suite.errors import BudgetError
 from bias_suite.probes import Probe
 from bias_suite.retries import told
 from bias_suite.subject import Subject
 
 if TYPE_CHECKING:
+    from bias_suite.budget import Budget
     from bias_suite.journal import Journal
 
 JudgeAnswers = Callable[[Probe, tuple[Answer, ...]], Verdict]
@@ -85,13 +87,16 @@ class Pool:
     already lies about until its own turn comes. That thread also gives up calls that are overdue.
     """
 
-    def __init__(self, subject: Subject, limits: Limits, journal: Journal | None = None) -> None:
+    def __init__(
+        self, subject: Subject, limits: Limits, journal: Journal | None = None, budget: Budget | None = None
+    ) -> None:
         """Begin without any thread.
 
         Args:
             subject: The model under test.
             limits: How it may be called.
             journal: Where answers and verdicts are noted and, in a resumed run, taken from.
+            budget: What may be spent.
         """
         self._journal = journal
         self.subject = subject
@@ -103,7 +108,7 @@ class Pool:
         self._busy: set[_Task] = set()
         self._lock = threading.Lock()
         self._threads = self._judges = 0
-        self._caller = Caller(subject, limits, journal)
+        self._caller = Caller(subject, limits, journal, budget)
         self._closed = False
 
     def put(
@@ -221,8 +226,12 @@ class Pool:
             batch, result = answered
             if batch.over or batch.judge is None:
                 continue
-            verdict = self._verdict(batch.judge, result)
-            self._results.put((batch, replace(result, verdict=verdict)))
+            try:
+                judged = replace(result, verdict=self._verdict(batch.judge, result))
+            except BudgetError as error:
+                first = replace(result.answers[0], error=str(error), unasked=True)
+                judged = replace(result, answers=(first, *result.answers[1:]))
+            self._results.put((batch, judged))
 
     def _verdict(self, judge: JudgeAnswers, result: Result) -> Verdict:
         probe, trial = result.request.probe, result.request.trial
@@ -231,6 +240,8 @@ class Pool:
             return found
         try:
             verdict = judge(probe, result.answers)
+        except BudgetError:
+            raise
         except BaseException as error:  # a judge's rule may be anybody's
             verdict = Verdict("error", f"judging failed: {told(error)}")
         if self._journal:

@@ -25,10 +25,11 @@ from bias_suite.options import Settings
 from bias_suite.pace import Pace
 from bias_suite.plan import Plan
 from bias_suite.reporting import summary
-from bias_suite.reporting.summary import Row
+from bias_suite.reporting.summary import Price, Row
 from bias_suite.sinks import jsonl
 
 if TYPE_CHECKING:
+    from bias_suite.budget import Budget
     from bias_suite.evaluation import Evaluation
     from bias_suite.journal import Journal
     from bias_suite.recordings import Recording
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 FILES = (summary.FILE, jsonl.FILE, "giskard.html", "giskard.avid.jsonl")
 """What a run may leave in its report folder."""
+_LEDGER = ".spent"
 _PACKAGE = Path(__file__).parent
 _NO_MODEL = "--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test"
 
@@ -55,6 +57,7 @@ class Session:
         self.rows: dict[str, Row] = {}
         self.crashed: set[str] = set()
         self.begun = False
+        self.announced = False
         self._began = time.time()
         self._pool: Pool | None = None
         self._evaluations: dict[str, Evaluation] | None = None
@@ -83,7 +86,19 @@ class Session:
     @functools.cached_property
     def judge(self) -> Judge | None:
         """The judge, one for all detectors of this process; None where none is named."""
-        return configured(self.settings, self.recording)
+        return configured(self.settings, self.recording, self.budget)
+
+    @functools.cached_property
+    def budget(self) -> Budget | None:
+        """What the run may spend, all its processes together; None for any amount.
+
+        Raises:
+            ReportError: Its ledger cannot be written.
+        """
+        from bias_suite import budget
+
+        limits = budget.Limits(self.settings.max_calls, self.settings.max_tokens, self.settings.max_usd)
+        return budget.Budget(self.settings.report_dir / budget.FILE, limits) if limits else None
 
     @functools.cached_property
     def recording(self) -> Recording | None:
@@ -135,7 +150,7 @@ class Session:
         from bias_suite.runner import Pool
 
         if self._pool is None:
-            self._pool = Pool(subject, evaluation.limits(self.settings), self.journal)
+            self._pool = Pool(subject, evaluation.limits(self.settings), self.journal, self.budget)
         (detector,) = (one for one in self.plan.detectors if one.id == identifier)
         rule, probes = self.plan.rules[identifier], self.plan.probes[identifier]
         noted = functools.partial(self.take_answer, detector)
@@ -218,7 +233,7 @@ class Session:
             self._pool.close()
         if "case_file" in self.__dict__:
             self.case_file.close()
-        for name in ("recording", "journal"):
+        for name in ("recording", "journal", "budget"):
             if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()
 
@@ -253,7 +268,7 @@ class Session:
                     self._journal_path, self.run_id, self._began, resuming.head(self.settings, self.plan.sha256)
                 )
         self.begun = True
-        for name in (*FILES, jsonl.PROGRESS_FILE, jsonl.RUN_FILE):
+        for name in (*FILES, jsonl.PROGRESS_FILE, jsonl.RUN_FILE, _LEDGER):
             path = self.settings.report_dir / name
             try:
                 path.unlink(missing_ok=True)
@@ -328,9 +343,17 @@ class Session:
         """
         rows = self.results()
         tags = {detector.id: detector.tags for detector in self.plan.detectors}
-        content = summary.document(self._run(rows), rows, tags, exit_status)
+        content = summary.document(self._run(rows), rows, tags, exit_status, self._price(rows))
         summary.write(content, self.settings.report_dir)
         return content
+
+    def _price(self, rows: Sequence[Row]) -> Price | None:
+        """Return what tells the price of the judge's tokens, where litellm knows it."""
+        if self.settings.judge is None or self.settings.judge_url or not any(row.judge_calls for row in rows):
+            return None
+        from bias_suite.chat import price
+
+        return functools.partial(price, self.settings.judge)
 
     def _judge_used(self, rows: Sequence[Row]) -> dict[str, Any] | None:
         """Return the judge's name, the versions and prompts that the detectors met, and how it was asked."""

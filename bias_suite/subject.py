@@ -2,7 +2,9 @@
 
 A factory returns a callable ``str -> str``, a callable ``str -> {"answer": str, "contexts": [str, ...]}``, an
 async callable of either kind, a LangChain Runnable whose ``invoke`` does either, or a Giskard text-generation
-model. Optional attributes: ``name``, ``description``, ``version``, ``thread_safe`` (False = one call at a time),
+model. A dict may also tell what the answer took, as LangChain's messages do:
+``"usage": {"input_tokens": 120, "output_tokens": 30}``.
+Optional attributes: ``name``, ``description``, ``version``, ``thread_safe`` (False = one call at a time),
 ``choose(question, options)`` (answers a multiple-choice question with one of its options; without it they are listed
 under the question, and the answer is read).
 """
@@ -41,12 +43,14 @@ class Reply:
         contexts: The passages that it retrieved, as far as it tells.
         recorded: Whether nobody was called, and this is a recorded answer.
         seconds: How long the call took, where a recording tells; None where it is measured.
+        tokens: Tokens sent and received, as far as the model tells.
     """
 
     answer: str
     contexts: tuple[str, ...] = ()
     recorded: bool = False
     seconds: float | None = None
+    tokens: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -311,15 +315,23 @@ def _async_call(model: Callable[[str], Awaitable[object]]) -> Callable[[str, flo
     return lambda question, timeout: asyncio.run_coroutine_threadsafe(ask(question, timeout), loop).result()
 
 
+def _tokens(usage: object) -> tuple[int, int]:
+    """Return tokens sent and received; 0 for what is not told, or told in another way."""
+    if not isinstance(usage, Mapping):
+        return 0, 0
+    sent, received = (usage.get(name) for name in ("input_tokens", "output_tokens"))
+    return sent if isinstance(sent, int) else 0, received if isinstance(received, int) else 0
+
+
 def _reply(value: object) -> Reply:
     content = getattr(value, "content", value)  # a LangChain message
     if isinstance(content, str):
-        return Reply(content)
+        return Reply(content, tokens=_tokens(getattr(value, "usage_metadata", None)))
     if isinstance(value, Mapping):
         answer, contexts = value.get("answer"), value.get("contexts", ())
         if not isinstance(answer, str):
             raise CallError(f'the model returned a dict whose "answer" is {type(answer).__name__}, not str')
         if not isinstance(contexts, list | tuple) or not all(isinstance(context, str) for context in contexts):
             raise CallError('the model returned a dict whose "contexts" is not a list of str')
-        return Reply(answer, tuple(contexts))
+        return Reply(answer, tuple(contexts), tokens=_tokens(value.get("usage")))
     raise CallError(f'the model returned {type(value).__name__}, not str or {{"answer": str, "contexts": [str, ...]}}')

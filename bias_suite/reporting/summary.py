@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bias_suite.evaluation import Outcome
 
 FILE = "summary.json"
+Price = Callable[[int, int], float | None]
+"""Takes prompt and completion tokens; returns US dollars, or None where it does not know."""
 SCHEMA = 1
 # pytest carries these from a worker to the controller, and writes them into JUnit files as they are.
 PREFIX = "bias_"
@@ -42,6 +44,8 @@ class Row:
         calls: Calls of the model.
         retried: How many of them were repeats.
         recorded: Answers taken from a recording instead.
+        prompt_tokens: Tokens sent to the model, as far as it tells.
+        completion_tokens: Tokens that it wrote, as far as it tells.
         model: Name and version of the model; None where it was not asked.
         judge: Name, version and prompt of the judge; None where no LLM judged.
         judge_calls: Calls of the judge.
@@ -68,6 +72,8 @@ class Row:
     calls: int = 0
     retried: int = 0
     recorded: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     model: str | None = None
     judge: str | None = None
     judge_calls: int = 0
@@ -96,6 +102,8 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
             failures=len(outcome.cases),
             calls=outcome.calls,
             recorded=outcome.recorded,
+            prompt_tokens=outcome.tokens[0],
+            completion_tokens=outcome.tokens[1],
             seconds=round(outcome.seconds, 3),
             model=model,
             **_judged(outcome.judging),
@@ -117,6 +125,8 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
         calls=outcome.calls,
         retried=outcome.retried,
         recorded=outcome.recorded,
+        prompt_tokens=outcome.tokens[0],
+        completion_tokens=outcome.tokens[1],
         model=model,
         measures=json.dumps([asdict(one) for one in decision.measures]) if decision.measures else None,
         **_judged(outcome.judging),
@@ -155,7 +165,11 @@ def from_properties(properties: Sequence[tuple[str, object]]) -> Row | None:
 
 
 def document(
-    run: Mapping[str, Any], rows: Sequence[Row], tags: Mapping[str, Sequence[str]], exit_status: int
+    run: Mapping[str, Any],
+    rows: Sequence[Row],
+    tags: Mapping[str, Sequence[str]],
+    exit_status: int,
+    price: Price | None = None,
 ) -> dict[str, Any]:
     """Return ``summary.json``'s content.
 
@@ -164,33 +178,45 @@ def document(
         rows: Every detector of the catalogue.
         tags: Each detector's tags, by id.
         exit_status: pytest's exit status.
+        price: Tells what tokens of the judge cost; None where nobody knows.
     """
     return {
         "schema": SCHEMA,
         "run": dict(run),
-        "detectors": [_detector(line, tags.get(line.id, ())) for line in rows],
+        "detectors": [_detector(line, tags.get(line.id, ()), price) for line in rows],
         "calls": {
             "model": sum(line.calls for line in rows),
             "judge": sum(line.judge_calls for line in rows),
             "cached": sum(line.recorded + line.judge_recorded for line in rows),
             "retried": sum(line.retried + line.judge_retried for line in rows),
         },
-        # None, not 0: nobody counted. A model under test is a function; it does not tell.
-        "tokens": {"model": None, "judge": _tokens(rows)},
+        "tokens": _tokens(rows),
+        "usd": _usd(rows, price),
         "exit_status": exit_status,
     }
 
 
-def _tokens(rows: Sequence[Row]) -> dict[str, int] | None:
-    if not any(line.judge_calls for line in rows):
-        return None
+def _tokens(rows: Sequence[Row]) -> dict[str, dict[str, int] | None]:
+    """Return what model and judge used; None, not 0, where nobody counted."""
+    model = sum(line.prompt_tokens for line in rows), sum(line.completion_tokens for line in rows)
+    judge = sum(line.judge_prompt_tokens for line in rows), sum(line.judge_completion_tokens for line in rows)
+    judged = any(line.judge_calls for line in rows)
     return {
-        "prompt": sum(line.judge_prompt_tokens for line in rows),
-        "completion": sum(line.judge_completion_tokens for line in rows),
+        "model": {"prompt": model[0], "completion": model[1]} if any(model) else None,
+        "judge": {"prompt": judge[0], "completion": judge[1]} if judged else None,
     }
 
 
-def _detector(line: Row, tags: Sequence[str]) -> dict[str, Any]:
+def _usd(rows: Sequence[Row], price: Price | None) -> float | None:
+    """Return what the judge's tokens cost; None where nobody knows."""
+    prompt, completion = (
+        sum(getattr(row, f"judge_{side}_tokens") for row in rows) for side in ("prompt", "completion")
+    )
+    cost = price(prompt, completion) if price and prompt + completion else None
+    return None if cost is None else round(cost, 6)
+
+
+def _detector(line: Row, tags: Sequence[str], price: Price | None) -> dict[str, Any]:
     return {
         "id": line.id,
         "tags": list(tags),
@@ -206,6 +232,9 @@ def _detector(line: Row, tags: Sequence[str]) -> dict[str, Any]:
         "seconds": line.seconds,
         "judge": line.judge,
         "split_votes": line.split_votes,
+        "calls": {"model": line.calls, "judge": line.judge_calls},
+        "tokens": _tokens([line]),
+        "usd": _usd([line], price),
         "measures": json.loads(line.measures) if line.measures else [],
     }
 
