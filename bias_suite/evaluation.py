@@ -7,11 +7,12 @@ so that their questions are in flight together.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bias_suite import sequential
 from bias_suite import trust as trusting
 from bias_suite.calls import Limits, Request
 from bias_suite.cases import Answer, Case, Judging, Verdict, make_case
@@ -27,6 +28,7 @@ from bias_suite.subject import Subject
 from bias_suite.trust import Trust
 
 OnCase = Callable[[Case], None]
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Outcome:
         retried: How many of them were repeats after a passing failure.
         recorded: Answers that were taken from a recording.
         judging: What the judge spent on each verdict that it gave.
+        saved: Calls of the model that were not needed, since the detector was decided before (``--bias-sequential``).
         stopped: Whether not all was asked that was to be, since the run's budget is spent.
         tokens: Tokens that the model sent and received, as far as it tells.
     """
@@ -62,6 +65,7 @@ class Outcome:
     retried: int = 0
     recorded: int = 0
     judging: tuple[Judging, ...] = ()
+    saved: int = 0
     stopped: bool = False
     tokens: tuple[int, int] = (0, 0)
 
@@ -118,7 +122,8 @@ class Evaluation:
     """The evaluation of one detector.
 
     With ``--bias-sample`` the first look has that many probes; while undecided, more of the plan is asked, in
-    its fixed order, with the error rate split over the looks.
+    its fixed order, with the error rate split over the looks. With ``--bias-sequential`` probes are taken one after
+    the other, some asked ahead, until they decide (see `bias_suite.sequential`), wherever a failure rate decides.
     """
 
     def __init__(
@@ -154,11 +159,19 @@ class Evaluation:
         self._problem: str | None = None
         self._unasked = 0
         self._stop: str | None = None
+        decides_itself = type(rule).decide is not Rule.decide or rule.calibrates or rule.scans
+        self._one_by_one = settings.sequential and not decides_itself
+        self._order = deque(sequential.order(plan)) if self._one_by_one else deque()
+        self._ahead: deque[tuple[Batch, list[Request]]] = deque()
 
     def begin(self) -> None:
         """Ask the first look, after all that is put in without waiting; a rule that asks by itself does so later."""
         self._prepare()
-        if self._problem is None and not self._rule.scans:
+        if self._problem is not None or self._rule.scans:
+            return
+        if self._one_by_one:
+            self._put_ahead(later=True)
+        else:
             self._begun = self._put(self._sizes[0], later=True)
 
     def finish(self) -> Outcome:
@@ -170,6 +183,8 @@ class Evaluation:
             return Outcome(detector.id, "error", self._problem, plan=len(plan))
         if rule.scans:
             return _scanned(detector, rule, plan, self._pool, self._settings, self._judge, self._on_case, began)
+        if self._one_by_one:
+            return self._in_sequence(began)
         evidence, held_to, looks = self._evidence, rules_of(detector, self._settings), len(self._sizes)
         for size in self._sizes:
             batch, self._begun = self._begun or self._put(size), None
@@ -236,11 +251,64 @@ class Evaluation:
     def _put(self, size: int, *, later: bool = False) -> Batch:
         """Ask of the plan's first `size` probes those that have no answer yet."""
         requests = [Request(probe, trial) for probe in self._plan[:size] for trial in range(self._settings.trials)]
+        return self._put_requests(requests[len(self._evidence.positions) :], later=later)
+
+    def _put_requests(self, requests: Sequence[Request], *, later: bool) -> Batch:
         first = len(self._evidence.positions)
-        for number, request in enumerate(requests[first:], start=first):
+        for number, request in enumerate(requests, start=first):
             self._evidence.positions[request.probe.id, request.trial] = number
         judge = self._rule.judge if self._rule.remote else None
-        return self._pool.put(requests[first:], self._take, judge, later=later, on_answer=self._on_answer)
+        return self._pool.put(requests, self._take, judge, later=later, on_answer=self._on_answer)
+
+    def _put_ahead(self, *, later: bool = False) -> None:
+        """Ask further probes, so that no thread is idle while the first of them is waited for."""
+        while self._order and len(self._ahead) * self._settings.trials < _AHEAD * self._settings.concurrency:
+            probe = self._order.popleft()
+            asked = [Request(probe, trial) for trial in range(self._settings.trials)]
+            self._ahead.append((self._put_requests(asked, later=later), asked))
+
+    def _in_sequence(self, began: float) -> Outcome:
+        """Take probe by probe until they decide; those asked ahead of it then do not count."""
+        detector, rules = self._detector, rules_of(self._detector, self._settings)
+        test, evidence, seen = sequential.Wald(rules), sequential.Evidence(), _Evidence()
+        while (verdict := test.decide(evidence)) is None:
+            self._put_ahead()
+            if not self._ahead:
+                break
+            batch, asked = self._ahead.popleft()
+            self._pool.wait(batch)
+            if self._stop is not None:
+                break
+            places = [self._evidence.positions[request.probe.id, request.trial] for request in asked]
+            cases = {place: self._evidence.cases[place] for place in places}
+            seen.cases.update(cases)
+            for case in cases.values():
+                self._on_case(case)
+            (tally,) = _tallies(_Evidence(cases=cases))
+            evidence.add(tally)
+        for batch, _ in self._ahead:
+            self._pool.cancel(batch)
+        counted = tuple(case for _, case in sorted(seen.cases.items()))
+        if self._stop is not None:
+            return replace(self._stopped(began), cases=counted)
+        decision = decide(_tallies(seen), rules, sequential.LOOKS)
+        if verdict is not None:
+            decision = replace(decision, verdict=verdict, reason=test.reason(evidence, len(self._plan)))
+        discounted = None if decision.verdict == "error" else self._rule.discount(counted)
+        spent = self._spent()
+        whole = self._settings.trials * sum(len(probe.questions) for probe in self._plan)
+        return Outcome(
+            detector=detector.id,
+            verdict="not_evaluated" if discounted else decision.verdict,
+            reason=discounted or decision.reason,
+            decision=decision,
+            cases=counted,
+            plan=len(self._plan),
+            looks=sequential.LOOKS,
+            seconds=time.monotonic() - began,
+            saved=max(0, whole - spent["calls"]),
+            **spent,
+        )
 
     def _take(self, result: Result) -> None:
         """Judge a result, and hand its case on at once; a rule that calibrates needs all of them first."""
@@ -252,7 +320,8 @@ class Evaluation:
         self._evidence.answered[position] = result
         if not self._rule.calibrates:
             case = self._evidence.cases[position] = _case(self._rule, result, self._pool.subject)
-            self._on_case(case)
+            if not self._one_by_one:
+                self._on_case(case)
 
     def _judge_anew(self) -> None:
         """Judge all results in the light of each other."""

@@ -52,6 +52,7 @@ class Settings:
     confidence: float
     inconclusive: str
     sample: int
+    sequential: bool
     search: str
     require: tuple[str, ...]
     report_dir: Path
@@ -207,6 +208,7 @@ _OPTIONS = (
     _Option("confidence", "P", _confidence, 0.95, "confidence of each one-sided bound"),
     _Option("inconclusive", "fail|warn", _fail_or_warn, "fail", "what an INCONCLUSIVE detector does to the test"),
     _Option("sample", "N", _whole(0), 0, "ask N probes a detector, and up to N more while undecided; 0 asks all"),
+    _Option("sequential", "yes|no", _yes_or_no, False, "stop asking a detector's plan once it is decided", switch=True),
     _Option("search", "ci|hunt", _effort, "ci", "how hard to search for a question that groups are answered unlike"),
     _Option("require", "TAG,...|all", _names, (), "detectors that must have been evaluated"),
     _Option("report_dir", "DIR", Path, Path("reports"), "where summary.json and cases.jsonl go"),
@@ -278,6 +280,8 @@ def read_settings(config: pytest.Config) -> Settings:
         raise OptionError("--bias-record asks and --bias-replay does not: give one of them")
     if values["resume"] and values["replay"]:
         raise OptionError("--bias-replay asks nobody: there is nothing to resume")
+    if values["sequential"] and values["sample"]:
+        raise OptionError("--bias-sequential finds by itself how many probes it needs: it goes with --bias-sample 0")
     if values["max_usd"] and values["judge_url"]:
         raise OptionError("--bias-max-usd: nobody knows what --bias-judge-url costs; use --bias-max-tokens")
     if values["judge_url"] and not values["judge"]:

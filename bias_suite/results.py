@@ -82,6 +82,8 @@ class Results:
         if note := ours.recording_note():
             notes.append(note)
         notes += [*ours.journal_notes(), *ours.delivery.notes]
+        if saved := sum(row.saved for row in ours.results()):
+            notes.append(f"Stopped as soon as it was decided: {saved:,} calls of the model saved (--bias-sequential).")
         if missing := ours.missing():
             notes.append(f"Required but not evaluated: {', '.join(missing)} (--bias-require)")
         text = terminal.render(ours.results(), notes, files, writer.fullwidth, color=writer.hasmarkup)

@@ -11,7 +11,18 @@ from bias_suite import journal
 from bias_suite.errors import ReportError
 from bias_suite.options import Settings
 
-_SAME = ("model", "judge", "judge_votes", "trials", "sample", "search", "tolerance", "limit", "confidence")
+_SAME = (
+    "model",
+    "judge",
+    "judge_votes",
+    "trials",
+    "sample",
+    "sequential",
+    "search",
+    "tolerance",
+    "limit",
+    "confidence",
+)
 """Settings without which a run is another one."""
 
 

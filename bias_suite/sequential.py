@@ -94,7 +94,6 @@ class Evidence:
     def add(self, tally: Tally) -> None:
         """Add what the next probe showed, in constant time."""
         self.probes += 1
-        sum(1 for _ in self._seen)
         self.errors += tally.errors / tally.trials
         if not tally.counted:
             return

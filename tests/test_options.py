@@ -132,7 +132,14 @@ def expected(folder: Path, column: int) -> dict[str, Any]:
 
 def test_the_table_here_has_every_setting() -> None:
     fields = {field.name for field in dataclasses.fields(Settings)}
-    assert set(NAMES) == fields - {"resume", "detectors", "judge_key", "argilla_key", "hugging_face_token"}
+    assert set(NAMES) == fields - {
+        "resume",
+        "sequential",
+        "detectors",
+        "judge_key",
+        "argilla_key",
+        "hugging_face_token",
+    }
 
 
 def test_every_option_is_read_from_the_command_line(settings: Any, pytester: pytest.Pytester) -> None:
@@ -195,6 +202,7 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         confidence=0.95,
         inconclusive="fail",
         sample=0,
+        sequential=False,
         search="ci",
         require=(),
         report_dir=pytester.path / "reports",

@@ -44,6 +44,7 @@ class Row:
         calls: Calls of the model.
         retried: How many of them were repeats.
         recorded: Answers taken from a recording instead.
+        saved: Calls of the model that were not needed (``--bias-sequential``).
         prompt_tokens: Tokens sent to the model, as far as it tells.
         completion_tokens: Tokens that it wrote, as far as it tells.
         model: Name and version of the model; None where it was not asked.
@@ -72,6 +73,7 @@ class Row:
     calls: int = 0
     retried: int = 0
     recorded: int = 0
+    saved: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     model: str | None = None
@@ -125,6 +127,7 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
         calls=outcome.calls,
         retried=outcome.retried,
         recorded=outcome.recorded,
+        saved=outcome.saved,
         prompt_tokens=outcome.tokens[0],
         completion_tokens=outcome.tokens[1],
         model=model,
@@ -189,6 +192,7 @@ def document(
             "judge": sum(line.judge_calls for line in rows),
             "cached": sum(line.recorded + line.judge_recorded for line in rows),
             "retried": sum(line.retried + line.judge_retried for line in rows),
+            "saved": sum(line.saved for line in rows),
         },
         "tokens": _tokens(rows),
         "usd": _usd(rows, price),
