@@ -37,6 +37,7 @@ PURE = (
     "bias_suite.recordings",
     "bias_suite.redaction",
     "bias_suite.retries",
+    "bias_suite.sequential",
     "bias_suite.similarity",
     "bias_suite.tone",
     "bias_suite.words",
