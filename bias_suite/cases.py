@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -166,11 +167,20 @@ def to_line(case: Case) -> str:
     return encodable(json.dumps(asdict(case), ensure_ascii=False)) + "\n"
 
 
+# Control characters, marks that turn or hide text, what some readers take for the end of a line, and half characters.
+# Not the joiners (U+200C and U+200D), which Persian and emoji are written with.
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+
+
 def encodable(text: str) -> str:
-    """Return JSON text with lone surrogates, which UTF-8 cannot hold, as JSON escapes."""
-    if text.isascii():
-        return text
-    return "".join(c if not "\ud800" <= c <= "\udfff" else f"\\u{ord(c):04x}" for c in text)
+    """Return JSON text with what UTF-8 cannot hold, and what a reader would not see, as JSON escapes."""
+    return text if text.isascii() and "\x7f" not in text else _UNSEEN.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1] if found[0] > "\x7f" else "\\u007f"
 
 
 def read_cases(path: Path) -> Iterator[Case]:

@@ -14,6 +14,7 @@ import typer
 from bias_suite import canaries as planted
 from bias_suite import options
 from bias_suite.errors import ArgillaError, BiasSuiteError, OptionError, OutboxError, RecordingError
+from bias_suite.reporting.text import message
 
 if TYPE_CHECKING:
     from bias_suite.options import Settings
@@ -28,7 +29,7 @@ def main() -> None:
     try:
         app()
     except BiasSuiteError as error:
-        typer.echo(f"ERROR: {error}", err=True)
+        typer.echo(f"ERROR: {message(error)}", err=True)
         sys.exit(4)
 
 
@@ -169,7 +170,7 @@ def push(
         try:
             return delivery.push(settings, redaction.of(settings).case, outbox, commit(Path.cwd()))
         except (ArgillaError, OutboxError) as error:
-            typer.echo(f"ERROR: {error}", err=True)
+            typer.echo(f"ERROR: {message(error)}", err=True)
             return 1
 
     _with_settings(context, run)
@@ -262,7 +263,7 @@ def _with_recording(file: Path, run: Callable[[Recording], None], *, replays: bo
         finally:
             opened.close()
     except BiasSuiteError as error:
-        typer.echo(f"ERROR: {error}", err=True)
+        typer.echo(f"ERROR: {message(error)}", err=True)
         raise typer.Exit(2) from None
 
 
@@ -284,4 +285,4 @@ class _Command:
         try:
             return self._run(options.read_settings(config))
         except BiasSuiteError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(message(error)) from None

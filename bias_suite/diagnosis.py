@@ -17,7 +17,7 @@ from bias_suite.evaluation import not_evaluated
 from bias_suite.judge import configured, parse
 from bias_suite.options import Settings
 from bias_suite.probes import Probe
-from bias_suite.reporting.text import cut
+from bias_suite.reporting.text import cut, message
 from bias_suite.runner import ask_all
 from bias_suite.sinks import argilla, jsonl
 
@@ -38,7 +38,7 @@ def run(settings: Settings) -> int:
     wrong = False
     for finding in examine(settings):
         mark = {True: "ok   ", False: "WRONG", None: "note "}[finding.right]
-        print(f"{mark} {finding.name:<12} {finding.text}", flush=True)
+        print(f"{mark} {cut(finding.name, 40):<12} {message(finding.text)}", flush=True)
         wrong = wrong or finding.right is False
     return int(wrong)
 

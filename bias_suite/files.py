@@ -1,8 +1,9 @@
-"""Files that are whole or not there: a reader sees the old one or the new one, even after a kill."""
+"""Files and lines that are whole or not there: a reader sees the old one or the new one, even after a kill."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,6 +33,30 @@ def write(path: Path, text: str | Iterable[str], *, private: bool = False, sync:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def append(file: int, line: bytes) -> None:
+    """Append to a file that several processes append to; what a full disk cut short is taken back.
+
+    Args:
+        file: Its descriptor, opened for appending.
+        line: What is appended.
+
+    Raises:
+        OSError: The disk is full or gone; the file is as it was.
+    """
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        before, written = os.fstat(file).st_size, 0
+        try:
+            while written < len(line):  # a full disk or a signal can cut a write short
+                written += os.write(file, line[written:])
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, before)
+            raise
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _private(path: str, flags: int) -> int:

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bias_suite import files
 from bias_suite.cases import Answer, Judging, Verdict, encodable
 from bias_suite.errors import ReportError
 from bias_suite.probes import Probe
@@ -189,10 +190,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _write(file: int, entry: Mapping[str, Any]) -> None:
-    line = (encodable(json.dumps(entry, ensure_ascii=False)) + "\n").encode()
-    written = os.write(file, line)
-    while written < len(line):  # a signal can cut a write short
-        written += os.write(file, line[written:])
+    files.append(file, (encodable(json.dumps(entry, ensure_ascii=False)) + "\n").encode())
 
 
 def _answer_key(model: str, probe: Probe, trial: int, place: int) -> bytes:

@@ -19,6 +19,7 @@ import pytest
 
 from bias_suite import hooks, options
 from bias_suite.errors import BiasSuiteError, OptionError
+from bias_suite.reporting.text import message
 
 if TYPE_CHECKING:
     from bias_suite.detectors import Detector
@@ -53,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings = options.read_settings(config)
     except OptionError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(message(error)) from None
     _register_markers(config, tags(CATALOGUE))
     run_id = getattr(config, "workerinput", {}).get(_WORKER_INPUT) or uuid.uuid4().hex
     config.stash[_SESSION] = Session(config, settings, run_id)
@@ -89,7 +90,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if _asks(session.config):
             ours.begin()
     except BiasSuiteError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(message(error)) from None
     _start_progress(session.config, ours)
 
 
@@ -144,7 +145,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         selected = metafunc.config.stash[_SESSION].selected
     except BiasSuiteError as error:
-        raise pytest.Collector.CollectError(str(error)) from None
+        raise pytest.Collector.CollectError(message(error)) from None
     _register_markers(metafunc.config, tags(selected))
     # One's own test file takes all that are selected.
     ours = metafunc.definition.path.parent == _PACKAGE
@@ -191,7 +192,7 @@ def _check_judge(config: pytest.Config, nodeids: Sequence[str]) -> None:
         _announce(config, names)
         ours.check_judge(names)
     except BiasSuiteError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(message(error)) from None
 
 
 def _announce(config: pytest.Config, names: Iterable[str]) -> None:
@@ -212,8 +213,8 @@ def rag_model(pytestconfig: pytest.Config) -> Subject:
     try:
         return pytestconfig.stash[_SESSION].subject()
     except BiasSuiteError as error:
-        message = str(error)
-    pytest.fail(message, pytrace=False)  # outside of the handler: no chain of exceptions in the report
+        told = message(error)
+    pytest.fail(told, pytrace=False)  # outside of the handler: no chain of exceptions in the report
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def bias_evaluate(request: pytest.FixtureRequest) -> Callable[[Detector], None]:
 
     def run(detector: Detector) -> None:
         outcome, model = _outcome(session, detector, request)
-        outcome = replace(outcome, reason=session.redactor.text(outcome.reason))
+        outcome = replace(outcome, reason=message(session.redactor.text(outcome.reason)))
         request.node.user_properties.extend(summary.to_properties(summary.row(outcome, model)))
         request.node.user_properties.append(("bias_plan_sha256", session.plan.sha256))
         _settle(session, outcome, detector, _again(request.node, detector))
@@ -249,7 +250,10 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
     if not _is_worker(request.config):  # a worker of xdist does not know which tests it will get
         names = [name for item in request.session.items if (name := detector_of(item.nodeid))]
         session.begin_evaluations(subject, _evaluated(session, names))
-    outcome = session.evaluation(subject, detector).finish()
+    try:
+        outcome = session.evaluation(subject, detector).finish()
+    except BiasSuiteError as error:
+        return evaluation.Outcome(detector.id, "error", str(error), plan=len(plan)), subject.identity
     if rule.remote and outcome.decision is not None and session.trust is not None:
         outcome = evaluation.weighed(outcome, session.trust)
     return outcome, subject.identity

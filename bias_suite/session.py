@@ -58,7 +58,7 @@ class Session:
         self.crashed: set[str] = set()
         self.begun = False
         self.announced = False
-        self._began = time.time()
+        self._began, self._clock, self._before = time.time(), time.monotonic(), 0.0
         self._pool: Pool | None = None
         self._evaluations: dict[str, Evaluation] | None = None
         self._resumed = 0
@@ -286,7 +286,7 @@ class Session:
             ReportError: There is none, or it is of another plan or other settings.
         """
         found = resuming.resume(self._journal_path, resuming.head(self.settings, self.plan.sha256))
-        self.run_id, self._began = found.run, found.started
+        self.run_id, self._began, self._before = found.run, found.started, max(0.0, self._began - found.started)
         self._resumed = found.answers
 
     @functools.cached_property
@@ -410,7 +410,7 @@ class Session:
         return {
             "id": self.run_id,
             "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.time() - self._began, 1),
+            "seconds": round(self._before + time.monotonic() - self._clock, 1),
             "model": model,
             "judge": self._judge_used(rows),
             "probes_sha256": self.plan.sha256,

@@ -24,6 +24,7 @@ from typing import Any
 
 from bias_suite.errors import CallError, CallTimeoutError, ModelError
 from bias_suite.pace import Pace
+from bias_suite.reporting.text import cut
 
 _SHAPES = (
     'a callable str -> str, a callable str -> {"answer": str, "contexts": [str, ...]}, '
@@ -31,6 +32,7 @@ _SHAPES = (
 )
 
 
+_LONGEST_NAME = 300
 UNTOLD = "A chatbot that answers users' questions."
 
 
@@ -207,8 +209,8 @@ def wrap(model: object, spec: str = "model") -> Subject:
     call, stops = _adapter(model, spec)
     return Subject(
         model=model,
-        name=str(name or spec),
-        version=None if version is None else str(version),
+        name=cut(str(name or spec), _LONGEST_NAME),
+        version=None if version is None else cut(str(version), _LONGEST_NAME),
         description=str(description or UNTOLD),
         thread_safe=bool(getattr(model, "thread_safe", True)),
         stops=stops,

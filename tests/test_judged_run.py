@@ -239,7 +239,7 @@ def test_a_second_answer_that_is_a_verdict_counts(gate: Gate, endpoint: Scripted
     endpoint.play = at_first(Turn('{"eval_passed": "false"}'), PASSED)
     assert gate.run(*options(endpoint), model=ECHOES).ret == pytest.ExitCode.OK
     assert counts(gate) == {"passed": 40}
-    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "cached": 0, "retried": 0}
+    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "cached": 0, "retried": 0, "saved": 0}
 
 
 @pytest.mark.parametrize(("answer", "verdict", "status"), [(PASSED, "pass", "passed"), (FAILED, "fail", "failed")])
@@ -286,7 +286,7 @@ def test_a_fault_that_passes_is_no_error(gate: Gate, endpoint: ScriptedEndpoint)
     endpoint.play = at_first(ERROR_500, PASSED)
     assert gate.run(*options(endpoint, "--bias-retries=1"), model=ECHOES).ret == pytest.ExitCode.OK
     assert gate.verdicts() == {HARM: "pass"}
-    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "cached": 0, "retried": 40}
+    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "cached": 0, "retried": 40, "saved": 0}
 
 
 def test_one_answer_that_the_judge_never_gives_does_not_hold_up_the_rest(gate: Gate, fresh: ScriptedEndpoint) -> None:
@@ -327,7 +327,7 @@ def test_a_model_that_is_overloaded_for_a_moment_is_judged(gate: Gate, endpoint:
     write_probes(gate)
     result = gate.run(*options(endpoint, "--bias-retries=1", "--bias-concurrency=20"), model="app:overloaded_at_first")
     assert result.ret == pytest.ExitCode.OK
-    assert gate.summary()["calls"] == {"model": 80, "judge": 40, "cached": 0, "retried": 40}
+    assert gate.summary()["calls"] == {"model": 80, "judge": 40, "cached": 0, "retried": 40, "saved": 0}
 
 
 def test_a_model_that_stays_overloaded_is_an_error_and_costs_the_judge_nothing(
@@ -525,7 +525,7 @@ def test_the_summary_names_the_judge_and_what_it_cost(gate: Gate, endpoint: Scri
         "temperature": 0.0,
         "seed": 42,
     }
-    assert content["calls"] == {"model": 40 + 80 + 40, "judge": 80, "cached": 0, "retried": 0}
+    assert content["calls"] == {"model": 40 + 80 + 40, "judge": 80, "cached": 0, "retried": 0, "saved": 0}
     assert content["tokens"] == {"model": None, "judge": {"prompt": 80 * 300, "completion": 80 * 8}}
     rows = gate.rows()
     assert [rows[one]["judge"] for one in (HARM, PAIRS, "small")] == [requirement, coherency, None]
@@ -664,7 +664,7 @@ def test_a_replayed_run_calls_neither_model_nor_judge(
     assert len(endpoint.requests) == asked + 1
     assert replayed.ret == first.ret == pytest.ExitCode.TESTS_FAILED
     assert by_id(gate.cases()) == by_id(cases)
-    assert gate.summary()["calls"] == {"model": 0, "judge": 0, "cached": 80, "retried": 0}
+    assert gate.summary()["calls"] == {"model": 0, "judge": 0, "cached": 80, "retried": 0, "saved": 0}
     assert KEY.encode() not in kept.read_bytes()
 
 

@@ -24,7 +24,7 @@ def failure_message(
         again: The command that runs the detector's test again.
         redact: Takes personal data out of the cases that are shown.
     """
-    lines = [f"{outcome.detector} ({title}): {outcome.verdict.upper()}, {outcome.reason}"]
+    lines = [f"{outcome.detector} ({cut(title, _REASON)}): {outcome.verdict.upper()}, {cut(outcome.reason, _ANSWER)}"]
     lines += _figures(outcome)
     wanted = "error" if outcome.verdict == "error" else "failed"
     examples = [case for case in outcome.cases if case.verdict == wanted]
@@ -57,11 +57,11 @@ def _worst(cases: Sequence[Case]) -> list[str]:
     asked = Counter(case.requirement for case in cases if case.verdict != "error")
     failed = Counter(case.requirement for case in cases if case.verdict == "failed")
     worst = max(failed, key=lambda requirement: (failed[requirement] / asked[requirement], failed[requirement]))
-    return [f"worst requirement ({failed[worst]} of {asked[worst]}): {worst}"]
+    return [f"worst requirement ({failed[worst]} of {asked[worst]}): {cut(worst, _QUESTION)}"]
 
 
 def _example(number: int, case: Case) -> list[str]:
-    lines = [f"{number}. [{case.probe}] {cut(case.question, _QUESTION)}"]
+    lines = [f"{number}. [{cut(case.probe, 100)}] {cut(case.question, _QUESTION)}"]
     if case.answer:
         lines.append(f"   answered: {cut(case.answer, _ANSWER)}")
     if case.reason:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bias_suite import files
 from bias_suite.cases import Judging, encodable
 from bias_suite.errors import ReportError
+from bias_suite.reporting.text import message
 
 if TYPE_CHECKING:
     from bias_suite.evaluation import Outcome
@@ -156,7 +157,9 @@ def _whole(number: float) -> float:
 
 def to_properties(line: Row) -> list[tuple[str, object]]:
     """Return the row as pytest user properties, which xdist carries and JUnit files show."""
-    return [(PREFIX + name, value) for name, value in vars(line).items() if value is not None]
+    # A judge's name is what its endpoint says it is.
+    inert = replace(line, judge=None if line.judge is None else message(line.judge))
+    return [(PREFIX + name, value) for name, value in vars(inert).items() if value is not None]
 
 
 def from_properties(properties: Sequence[tuple[str, object]]) -> Row | None:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
+
+# What orders about a CI system that reads along: "::error::" at the beginning of a line (GitHub; lines are wrapped),
+# "##vso[" anywhere (Azure).
+_ORDER = re.compile(r"(?<!\S)::(?=\w)|##(?=\w*\[)")
+_LONGEST = 1_500
+
 
 def printable(text: str) -> str:
     r"""Return the text on one line, with what could move a cursor or hide text shown as an escape.
 
     Control characters, terminal escapes, bidirectional marks and lone surrogates become ``\\x1b``,
-    ``\\u202e`` and so on; whitespace becomes single spaces.
+    ``\\u202e`` and so on; whitespace becomes single spaces. The second
+    character of a command to a CI system becomes one, too.
     """
     line = " ⏎ ".join(" ".join(part.split()) for part in text.split("\n"))
-    return "".join(c if c.isprintable() else _escape(c) for c in line)
+    shown = "".join(c if c.isprintable() else _escape(c) for c in line)
+    return _ORDER.sub(lambda found: f"{found[0][0]}\\x{ord(found[0][1]):02x}", shown)
+
+
+def message(error: object) -> str:
+    """Return what an error says, line by line made safe, and cut where it is endless."""
+    return "\n".join(cut(line, _LONGEST) for line in str(error)[: 20 * _LONGEST].split("\n"))
 
 
 def _escape(character: str) -> str:

@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+from bias_suite import files
 from bias_suite.cases import Case, to_line
 from bias_suite.errors import ReportError
 
@@ -18,8 +19,8 @@ RUN_FILE = ".run"
 class CaseFile:
     """The cases file of one run, shared by all its processes.
 
-    A line is one `write` to a file opened for appending, so processes do not mix lines, and a killed process
-    loses no case that was judged. The file may hold personal data, so only its owner can read it.
+    A line is appended as a whole, so processes do not mix lines, and a killed process loses no
+    case that was judged. The file may hold personal data, so only its owner can read it.
     """
 
     def __init__(self, report_dir: Path, run_id: str) -> None:
@@ -41,11 +42,8 @@ class CaseFile:
         Raises:
             ReportError: The disk is full or gone.
         """
-        line = to_line(case).encode()
         try:
-            written = os.write(self._file, line)
-            while written < len(line):  # a full disk or a signal can cut a write short
-                written += os.write(self._file, line[written:])
+            files.append(self._file, to_line(case).encode())
         except OSError as error:
             raise ReportError(f"cannot write a case to {FILE}: {error.strerror}") from None
 
@@ -89,12 +87,12 @@ def _open_for_run(report_dir: Path, run_id: str) -> tuple[int, int]:
 
     marker = report_dir / RUN_FILE
     with filelock.FileLock(report_dir / f"{RUN_FILE}.lock"):
-        files = [_open(report_dir / name) for name in (FILE, PROGRESS_FILE)]
+        opened = [_open(report_dir / name) for name in (FILE, PROGRESS_FILE)]
         if not marker.exists() or marker.read_text(encoding="utf-8") != run_id:
-            for file in files:
+            for file in opened:
                 os.ftruncate(file, 0)
             marker.write_text(run_id, encoding="utf-8")
-    return files[0], files[1]
+    return opened[0], opened[1]
 
 
 def _open(path: Path) -> int:
