@@ -30,6 +30,7 @@ PURE = (
     "bias_suite.framing",
     "bias_suite.gate",
     "bias_suite.labelled",
+    "bias_suite.orders",
     "bias_suite.pace",
     "bias_suite.personal_data",
     "bias_suite.power",
