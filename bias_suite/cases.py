@@ -202,9 +202,13 @@ def read_cases(path: Path) -> Iterator[Case]:
             yield _case(line, f"{path}:{number}")
 
 
+def from_record(record: Mapping[str, Any]) -> Case:
+    """Return the case of a JSON object, as `dataclasses.asdict` makes one."""
+    return Case(**{**record, "contexts": tuple(record["contexts"]), "others": tuple(record["others"])})
+
+
 def _case(line: bytes, where: str) -> Case:
     try:
-        record: dict[str, Any] = json.loads(line)
-        return Case(**{**record, "contexts": tuple(record["contexts"]), "others": tuple(record["others"])})
+        return from_record(json.loads(line))
     except (ValueError, TypeError, KeyError) as error:
         raise ReportError(f"{where}: not a case: {error}") from None

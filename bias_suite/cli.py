@@ -191,6 +191,35 @@ def verdicts(
     _with_settings(context, lambda settings: said.show(settings, waivers, as_json=as_json))
 
 
+@app.command(context_settings=_PYTEST_OPTIONS)
+def merge(context: typer.Context) -> None:
+    """Bring the parts of a run (--bias-shard) together: merge DIR... [OPTIONS]. Nobody is asked.
+
+    Each DIR is the report folder of a part. Takes pytest's options, those that the parts were run with:
+    bias-suite merge shard-1 shard-2 --bias-report-dir reports
+    """
+    import itertools
+
+    folders = tuple(Path(name) for name in itertools.takewhile(lambda name: not name.startswith("-"), context.args))
+    given = ["--pyargs", "-p", "bias_suite.plugin", *context.args[len(folders) :], "bias_suite"]
+    raise typer.Exit(int(pytest.main(given, plugins=[_Merging(folders)])))
+
+
+class _Merging:
+    """A pytest plugin that tells the session where the parts of the run are."""
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        self._folders = folders
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        from bias_suite.session import FOLDERS
+
+        config.stash[FOLDERS] = tuple(config.invocation_params.dir / folder for folder in self._folders)
+        if hasattr(config.option, "dist"):  # an ini may ask for workers of xdist, who know nothing of the parts
+            config.option.dist, config.option.tx = "no", []
+
+
 @app.command(name="judge-check", context_settings=_PYTEST_OPTIONS)
 def judge_check(
     context: typer.Context,

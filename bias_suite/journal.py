@@ -36,11 +36,11 @@ class Journal:
         problem: Why nothing is written any more; None while it is.
     """
 
-    def __init__(self, path: Path, *, sources: Sequence[Path] = (), errors: bool = False) -> None:
+    def __init__(self, path: Path | None, *, sources: Sequence[Path] = (), errors: bool = False) -> None:
         """Open a journal to append to.
 
         Args:
-            path: The file; it has a head already (see `begin`).
+            path: The file; it has a head already (see `begin`). None where nothing is to be noted.
             sources: Files whose answers are taken instead of asking; none for a run that begins.
             errors: Take errors too, instead of asking again.
 
@@ -52,7 +52,7 @@ class Journal:
         self._places: dict[bytes, tuple[Path, int]] = {}
         self._lock = threading.Lock()
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+            self._file = -1 if path is None else os.open(path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
             raise ReportError(f"cannot write {path}: {error.strerror}") from None
         for source in sources:
@@ -88,6 +88,18 @@ class Journal:
         error = verdict.reason if verdict.status == "error" else None
         self._append(_verdict_key(probe, trial, answers), error, verdict=asdict(verdict))
 
+    def holds(self, model: str, probe: Probe, trial: int, *, judged: bool) -> bool:
+        """Tell whether all answers to a probe are there and, where a judge is asked about them, its verdict."""
+        answers = [self.answer(model, probe, trial, place) for place in range(len(probe.questions))]
+        there = [answer for answer in answers if answer is not None]
+        if len(there) < len(answers):
+            return False
+        return not judged or any(one.error for one in there) or self.verdict(probe, trial, there) is not None
+
+    def note(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Append something else that a later reader is to know, see `notes`."""
+        self._append_entry({kind: dict(content)})
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -106,7 +118,9 @@ class Journal:
         return found
 
     def _append(self, key: bytes, error: str | None, **content: Any) -> None:
-        entry = {"key": key.hex(), "error": error, **content}
+        self._append_entry({"key": key.hex(), "error": error, **content})
+
+    def _append_entry(self, entry: Mapping[str, Any]) -> None:
         with self._lock:
             if self._file < 0 or self.problem:  # what comes after the end of the run counts nowhere
                 return
@@ -161,6 +175,15 @@ def head(path: Path) -> dict[str, Any]:
             return found
         break
     raise ReportError(f"{path}: not a journal of a run")
+
+
+def notes(path: Path, kind: str) -> list[dict[str, Any]]:
+    """Return what was noted beside answers and verdicts, in its order.
+
+    Raises:
+        ReportError: The journal cannot be read.
+    """
+    return [entry[kind] for _, entry in _lines(path) if isinstance(entry.get(kind), dict) and "key" not in entry]
 
 
 def count(path: Path) -> int:

@@ -53,6 +53,7 @@ class Settings:
     inconclusive: str
     sample: int
     sequential: bool
+    shard: str | None
     search: str
     require: tuple[str, ...]
     report_dir: Path
@@ -175,6 +176,13 @@ def _effort(text: str) -> str:
     return text
 
 
+def _shard(text: str) -> str:
+    number, slash, of = (part.strip() for part in text.partition("/"))
+    if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise ValueError("must be a part and how many there are, such as 2/4")
+    return f"{int(number)}/{int(of)}"
+
+
 def _fail_or_warn(text: str) -> str:
     if text not in ("fail", "warn"):
         raise ValueError("must be fail or warn")
@@ -209,6 +217,7 @@ _OPTIONS = (
     _Option("inconclusive", "fail|warn", _fail_or_warn, "fail", "what an INCONCLUSIVE detector does to the test"),
     _Option("sample", "N", _whole(0), 0, "ask N probes a detector, and up to N more while undecided; 0 asks all"),
     _Option("sequential", "yes|no", _yes_or_no, False, "stop asking a detector's plan once it is decided", switch=True),
+    _Option("shard", "I/N", _shard, None, "ask part I of N; `bias-suite merge DIR...` brings the parts together"),
     _Option("search", "ci|hunt", _effort, "ci", "how hard to search for a question that groups are answered unlike"),
     _Option("require", "TAG,...|all", _names, (), "detectors that must have been evaluated"),
     _Option("report_dir", "DIR", Path, Path("reports"), "where summary.json and cases.jsonl go"),
@@ -282,6 +291,12 @@ def read_settings(config: pytest.Config) -> Settings:
         raise OptionError("--bias-replay asks nobody: there is nothing to resume")
     if values["sequential"] and values["sample"]:
         raise OptionError("--bias-sequential finds by itself how many probes it needs: it goes with --bias-sample 0")
+    if values["shard"] and values["sequential"]:
+        raise OptionError(
+            "--bias-sequential asks until a detector is decided, and a part (--bias-shard) decides nothing"
+        )
+    if values["shard"] and values["replay"]:
+        raise OptionError("--bias-replay asks nobody: there is nothing to share out with --bias-shard")
     if values["max_usd"] and values["judge_url"]:
         raise OptionError("--bias-max-usd: nobody knows what --bias-judge-url costs; use --bias-max-tokens")
     if values["judge_url"] and not values["judge"]:

@@ -204,7 +204,7 @@ def _announce(config: pytest.Config, names: Iterable[str]) -> None:
     if ours.budget is None or ours.announced or reporter is None:
         return
     ours.announced = True
-    reporter.write_line(estimate.line(ours.plan, _evaluated(ours, names), ours.settings))
+    reporter.write_line(estimate.line(ours.plan, ours.evaluable(names), ours.settings))
 
 
 @pytest.fixture(scope="session")
@@ -249,7 +249,7 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
         return evaluation.Outcome(detector.id, "error", str(error), plan=len(plan)), None
     if not _is_worker(request.config):  # a worker of xdist does not know which tests it will get
         names = [name for item in request.session.items if (name := detector_of(item.nodeid))]
-        session.begin_evaluations(subject, _evaluated(session, names))
+        session.begin_evaluations(subject, session.evaluable(names))
     try:
         outcome = session.evaluation(subject, detector).finish()
     except BiasSuiteError as error:
@@ -257,18 +257,6 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
     if rule.remote and outcome.decision is not None and session.trust is not None:
         outcome = evaluation.weighed(outcome, session.trust)
     return outcome, subject.identity
-
-
-def _evaluated(session: Session, names: Iterable[str]) -> list[str]:
-    """Return those of the detectors that can be evaluated."""
-    from bias_suite import evaluation
-
-    return [
-        name
-        for name in names
-        if name in session.plan.rules
-        and evaluation.not_evaluated(session.plan.rules[name], session.plan.probes[name]) is None
-    ]
 
 
 def _again(item: pytest.Item, detector: Detector) -> str:

@@ -53,6 +53,8 @@ class Results:
 
     def _register_sinks(self) -> None:
         ours = self._session
+        if ours.settings.shard:  # the merging brings all cases to people, once
+            return
         ours.config.pluginmanager.register(ours.delivery, "bias_suite.delivery")
         if ours.settings.giskard_reports:
             from bias_suite.reporting.giskard_report import GiskardReports

@@ -22,6 +22,7 @@ _SAME = (
     "tolerance",
     "limit",
     "confidence",
+    "shard",
 )
 """Settings without which a run is another one."""
 
@@ -43,7 +44,10 @@ class Resumed:
 
 def head(settings: Settings, plan: str) -> dict[str, Any]:
     """Return what makes a run this one: its settings and the fingerprint of its plan."""
-    return {"plan": plan, "settings": {name: getattr(settings, name) for name in _SAME}}
+    told = {name: getattr(settings, name) for name in _SAME}
+    if settings.shard:  # what falls to a part depends on what all of them ask
+        told["only"] = ", ".join(settings.only)
+    return {"plan": plan, "settings": told}
 
 
 def begin(path: Path, run: str, started: float, told: Mapping[str, Any]) -> None:

@@ -266,6 +266,7 @@ class Pool:
                 task.replaced = True
                 task.left.set()
                 self._deliver(task, self._with_time_out(task))
+                self._note_time_out(task)
             with self._lock:
                 self._busy.discard(task)
                 self._threads -= 1
@@ -277,6 +278,15 @@ class Pool:
         late = Answer("", error=error, seconds=self._limits.timeout, attempts=task.attempts)
         left = len(task.request.probe.questions) - len(task.answers) - 1
         return (*task.answers, late, *[Answer("", error=error, attempts=0)] * left)
+
+    def _note_time_out(self, task: _Task) -> None:
+        """Note the errors of a call that was given up, so that nobody takes its answers for never asked."""
+        if self._journal is None:
+            return
+        answers = self._with_time_out(task)
+        for place in range(len(task.answers), len(answers)):
+            request = task.request
+            self._journal.note_answer(self.subject.identity, request.probe, request.trial, place, answers[place])
 
     def _work(self) -> None:
         while True:

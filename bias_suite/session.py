@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,17 +31,22 @@ from bias_suite.sinks import jsonl
 
 if TYPE_CHECKING:
     from bias_suite.budget import Budget
-    from bias_suite.evaluation import Evaluation
+    from bias_suite.evaluation import Evaluation, Outcome
     from bias_suite.journal import Journal
+    from bias_suite.merging import Found, Merged
+    from bias_suite.probes import Probe
     from bias_suite.recordings import Recording
     from bias_suite.redaction import Redactor
     from bias_suite.runner import Pool
+    from bias_suite.sharding import Shard
     from bias_suite.sinks.delivery import Delivery
     from bias_suite.subject import Subject
     from bias_suite.trust import Trust
 
 FILES = (summary.FILE, jsonl.FILE, "giskard.html", "giskard.avid.jsonl")
 """What a run may leave in its report folder."""
+FOLDERS: pytest.StashKey[tuple[Path, ...]] = pytest.StashKey()
+"""The report folders of the parts that a session brings together, instead of asking (`bias-suite merge`)."""
 _LEDGER = ".spent"
 _PACKAGE = Path(__file__).parent
 _NO_MODEL = "--bias-model MODULE:FACTORY (or the ini key bias_model) must name the model under test"
@@ -60,7 +66,7 @@ class Session:
         self.announced = False
         self._began, self._clock, self._before = time.time(), time.monotonic(), 0.0
         self._pool: Pool | None = None
-        self._evaluations: dict[str, Evaluation] | None = None
+        self._evaluations: dict[str, Evaluation | Found] | None = None
         self._resumed = 0
 
     @functools.cached_property
@@ -77,15 +83,18 @@ class Session:
     def required(self) -> frozenset[str]:
         """Ids of the detectors that must have been evaluated."""
         if "all" in self.settings.require:
-            return frozenset(detector.id for detector in self.plan.detectors)
-        if not self.settings.require:
-            return frozenset()
-        chosen = select(self.plan.detectors, self.settings.require, "--bias-require")
-        return frozenset(detector.id for detector in chosen)
+            chosen = list(self.plan.detectors)
+        else:
+            wanted = self.settings.require
+            chosen = select(self.plan.detectors, wanted, "--bias-require") if wanted else []
+        # A part of a run evaluates none: the merging sees to it.
+        return frozenset() if self.settings.shard else frozenset(detector.id for detector in chosen)
 
     @functools.cached_property
     def judge(self) -> Judge | None:
         """The judge, one for all detectors of this process; None where none is named."""
+        if self.merged is not None:
+            return self.merged.judge(self.settings)
         return configured(self.settings, self.recording, self.budget)
 
     @functools.cached_property
@@ -97,6 +106,8 @@ class Session:
         """
         from bias_suite import budget
 
+        if self.merged is not None:
+            return None
         limits = budget.Limits(self.settings.max_calls, self.settings.max_tokens, self.settings.max_usd)
         return budget.Budget(self.settings.report_dir / budget.FILE, limits) if limits else None
 
@@ -108,7 +119,7 @@ class Session:
             RecordingError: It cannot be opened.
         """
         path = self.settings.replay or self.settings.record
-        if path is None:
+        if path is None or self.merged is not None:
             return None
         from bias_suite.recordings import Recording
 
@@ -126,6 +137,8 @@ class Session:
         spec = self.settings.model
         if spec is None:
             raise OptionError(_NO_MODEL)
+        if self.merged is not None:
+            return self.merged.subject()
         if self.recording is not None and self.recording.replays:
             return recorded.replayed(spec, self.recording)
         built = replace(subject.build(spec), pace=Pace(self.settings.rpm))
@@ -140,23 +153,87 @@ class Session:
         for evaluation in self._evaluations.values():
             evaluation.begin()
 
-    def evaluation(self, subject: Subject, detector: Detector) -> Evaluation:
+    def evaluation(self, subject: Subject, detector: Detector) -> Evaluation | Found:
         """Return a detector's evaluation, begun before or not."""
         begun = (self._evaluations or {}).pop(detector.id, None)
         return begun or self._evaluation(subject, detector.id)
 
-    def _evaluation(self, subject: Subject, identifier: str) -> Evaluation:
+    def _evaluation(self, subject: Subject, identifier: str) -> Evaluation | Found:
         from bias_suite import evaluation
+
+        (detector,) = (one for one in self.plan.detectors if one.id == identifier)
+        rule, probes = self.plan.rules[identifier], self.plan.probes[identifier]
+        noted = functools.partial(self.take_answer, detector)
+        given = self._pool_of(subject), self.settings, self.take_case, self.judge, noted
+        if self.part is not None:
+            from bias_suite import sharding
+
+            whole = probes if rule.scans else sharding.asked(probes, self.settings)
+            shard, share = self.part
+            return sharding.Part(
+                detector, rule, share[identifier], *given, shard=shard, whole=whole, note=self._note_outcome
+            )
+        if self.merged is not None and rule.scans:
+            return self._found(identifier)
+        return evaluation.Evaluation(detector, rule, probes, *given)
+
+    def _pool_of(self, subject: Subject) -> Pool:
+        from bias_suite import evaluation, merging
         from bias_suite.runner import Pool
 
         if self._pool is None:
             self._pool = Pool(subject, evaluation.limits(self.settings), self.journal, self.budget)
-        (detector,) = (one for one in self.plan.detectors if one.id == identifier)
-        rule, probes = self.plan.rules[identifier], self.plan.probes[identifier]
-        noted = functools.partial(self.take_answer, detector)
-        return evaluation.Evaluation(
-            detector, rule, probes, self._pool, self.settings, self.take_case, self.judge, noted
-        )
+            if self.settings.shard and self.journal is not None:
+                told = {"name": subject.name, "version": subject.version, "description": subject.description}
+                self.journal.note(merging.MODEL, told)
+        return self._pool
+
+    def _found(self, identifier: str) -> Found:
+        from bias_suite.merging import Found
+
+        found = self.merged.outcome(identifier) if self.merged else None
+        if found is None:
+            raise ReportError(f"merge: no part has the outcome of {identifier}")
+        return Found(found, self.take_case)
+
+    def _note_outcome(self, outcome: Outcome) -> None:
+        from bias_suite import merging
+
+        if self.journal is not None:
+            self.journal.note(merging.OUTCOME, merging.dump(outcome))
+
+    @functools.cached_property
+    def merged(self) -> Merged | None:
+        """The parts that are brought together; None where the model is asked.
+
+        Raises:
+            ReportError: A part is missing, doubled, or not one.
+        """
+        folders = self.config.stash.get(FOLDERS, None)
+        if folders is None:
+            return None
+        from bias_suite.merging import Merged
+
+        return Merged(folders)
+
+    @functools.cached_property
+    def part(self) -> tuple[Shard, Mapping[str, Sequence[Probe]]] | None:
+        """Which part of a run this is, and what it asks, by detector; None where it is no part."""
+        from bias_suite import sharding
+
+        shard = sharding.shard(self.settings)
+        if shard is None:
+            return None
+        names = self.evaluable(one.id for one in self.selected)
+        return shard, sharding.parts(self.plan, names, self.settings, shard.of)[shard.number - 1]
+
+    def evaluable(self, detectors: Iterable[str]) -> list[str]:
+        """Return those of the detectors that can be evaluated."""
+        from bias_suite import evaluation
+
+        plan = self.plan
+        known = [name for name in detectors if name in plan.rules]
+        return [name for name in known if evaluation.not_evaluated(plan.rules[name], plan.probes[name]) is None]
 
     def check_judge(self, detectors: Iterable[str]) -> None:
         """Call the judge once where one of the detectors needs it: a wrong key is told at once, and only once.
@@ -164,10 +241,13 @@ class Session:
         Raises:
             JudgeError: The judge cannot be called.
         """
-        asked = [self.plan.rules[name] for name in detectors if name in self.plan.rules]
-        if self.judge is not None and any(rule.remote and rule.unavailable() is None for rule in asked):
+        names = self.evaluable(detectors)
+        if self.merged is not None:
+            self.merged.require_complete(self.plan, names, self.settings)
+        elif self.judge is not None and any(self.plan.rules[name].remote for name in names):
             self.judge.check()
-            _ = self.trust  # measured here, in the main process: workers find it remembered
+            if self.part is None or self.part[0].number == 1:  # one part measures for all
+                _ = self.trust  # measured here, in the main process: workers find it remembered
 
     @functools.cached_property
     def trust(self) -> Trust | None:
@@ -176,6 +256,8 @@ class Session:
         Raises:
             JudgeError: The judge cannot be called.
         """
+        if self.merged is not None:
+            return self.merged.trust
         if self.judge is None or not self.settings.judge_gold:
             return None
         from platformdirs import user_cache_path
@@ -191,6 +273,10 @@ class Session:
         if found is None:
             found, _ = trusting.measure(self.judge, chosen, self.settings.concurrency)
             trusting.remember(folder, key, found)
+        if self.settings.shard and self.journal is not None:
+            from bias_suite import merging
+
+            self.journal.note(merging.TRUST, dataclasses.asdict(found))
         return found
 
     @functools.cached_property
@@ -247,7 +333,9 @@ class Session:
 
         if self.settings.model is None:
             raise OptionError(_NO_MODEL)
-        if self.recording is None or not self.recording.replays:
+        if self.merged is not None:
+            self.merged.check(self.settings, self.plan.sha256)
+        elif self.recording is None or not self.recording.replays:
             subject.find(self.settings.model)
         _ = self.selected, self.required
         jsonl.require_writable(self.settings.report_dir)
@@ -261,6 +349,9 @@ class Session:
         """
         if self.settings.resume:
             self._resume()
+        elif self.merged is not None:
+            self._began, self._before = self.merged.started, self.merged.seconds
+            (self.settings.report_dir / journals.FILE).unlink(missing_ok=True)
         else:
             self.delivery.recover(self.settings.report_dir, summary.commit(self.config.rootpath))
             if self.settings.replay is None:
@@ -296,6 +387,8 @@ class Session:
         Raises:
             ReportError: It cannot be read or written.
         """
+        if self.merged is not None:
+            return self.merged.journal
         path = self._journal_path
         if self.settings.replay is not None or not path.exists() or journals.head(path)["run"] != self.run_id:
             return None
@@ -345,6 +438,10 @@ class Session:
         tags = {detector.id: detector.tags for detector in self.plan.detectors}
         content = summary.document(self._run(rows), rows, tags, exit_status, self._price(rows))
         summary.write(content, self.settings.report_dir)
+        if self.settings.shard and self.journal is not None:
+            from bias_suite import merging
+
+            self.journal.note(merging.ENDED, {"seconds": content["run"]["seconds"]})
         return content
 
     def _price(self, rows: Sequence[Row]) -> Price | None:
@@ -416,6 +513,8 @@ class Session:
             "probes_sha256": self.plan.sha256,
             "git": summary.commit(self.config.rootpath),
             "settings": {name: getattr(self.settings, name) for name in held_to},
+            "shard": self.settings.shard,
+            "merged": self.merged.of if self.merged else None,
             "python": sys.version.split()[0],
         }
 

@@ -17,11 +17,11 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bias_suite import files, labelled
 from bias_suite.cases import Verdict
@@ -234,9 +234,14 @@ def remembered(folder: Path, key: str) -> Trust | None:
     """Return what was measured of a judge before, or None."""
     try:
         told = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-        return Trust(told["judge"], *(Rate(**told[name]) for name in ("sensitivity", "specificity", "errors")))
+        return load(told)
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def load(told: Mapping[str, Any]) -> Trust:
+    """Return a measurement from what `dataclasses.asdict` made of it."""
+    return Trust(told["judge"], *(Rate(**told[name]) for name in ("sensitivity", "specificity", "errors")))
 
 
 def remember(folder: Path, key: str, trust: Trust) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from bias_suite import diagnosis
+from bias_suite import diagnosis, journal, merging
 from bias_suite.chat import Chat, Spent
 from bias_suite.detectors import giskard
 from bias_suite.errors import JudgeError
 from bias_suite.options import read_settings
 from tests.gate_runs import CANARIES, Gate
 from tests.openai_endpoint import ScriptedEndpoint, Turn, completion, scripted_endpoint
+from tests.test_sharding import ask_parts, merge
 
 BOTH_WAYS = pytest.mark.parametrize("workers", [0, 2], ids=["one_process", "two_workers"])
 CHAT = "/v1/chat/completions"
@@ -746,3 +747,21 @@ def test_what_an_endpoint_of_one_s_own_costs_is_not_known(gate: Gate, endpoint: 
     assert "nobody knows what --bias-judge-url costs" in refused.stderr.str()
     gate.run(*options(endpoint), model=ECHOES)
     assert gate.summary()["usd"] is None
+
+
+def test_judged_parts_are_merged_without_a_call_of_the_judge(gate: Gate, endpoint: ScriptedEndpoint) -> None:
+    write_probes(gate)
+    given = options(endpoint, "--bias-judge-gold=20")
+    folders = ask_parts(gate, 2, *given)
+    calls = len(endpoint.requests)
+    assert calls >= 40 + 20
+    measured = [bool(journal.notes(gate.folder / folder / journal.FILE, merging.TRUST)) for folder in folders]
+    assert measured == [True, False]
+    status, text = merge(gate, folders, *given, model="tests.bots:always_refuses")
+    assert len(endpoint.requests) == calls
+    assert gate.rows()[HARM]["judged"] == 40, text
+    assert gate.summary()["calls"]["judge"] == 40
+    gold = gate.summary()["run"]["judge"]["gold"]
+    assert gold["errors"]["n"] > 0
+    # A judge that passes everything is not to be trusted, also not in parts.
+    assert (gate.rows()[HARM]["verdict"], status) == ("inconclusive", pytest.ExitCode.TESTS_FAILED)

@@ -30,6 +30,7 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("inconclusive", "warn", "warn", "fail"),
     ("sample", "40", 40, "7"),
     ("search", "hunt", "hunt", "ci"),
+    ("shard", "2 / 4", "2/4", "1/1"),
     ("rpm", "600", 600, "7"),
     ("max_calls", "600", 600, "7"),
     ("max_tokens", "6000", 6000, "7"),
@@ -53,6 +54,10 @@ PATHS = ("probes", "report_dir", "canaries", "record", "replay")
 OUR_PLUGIN = ("-p", "bias_suite.plugin", "-p", "no:unraisableexception")
 
 BAD: list[tuple[str, str]] = [
+    ("shard", "0/4"),
+    ("shard", "5/4"),
+    ("shard", "2"),
+    ("shard", "1/x"),
     ("model", "my_app.rag"),
     ("model", ":build"),
     ("model", "my_app.rag:"),
@@ -210,6 +215,7 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         record=None,
         replay=None,
         resume=False,
+        shard=None,
         giskard_reports=True,
         argilla_url=None,
         argilla_workspace="argilla",

@@ -102,7 +102,7 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
             outcome.verdict,
             outcome.reason,
             plan=outcome.plan,
-            failures=len(outcome.cases),
+            failures=sum(case.verdict == "failed" for case in outcome.cases),
             calls=outcome.calls,
             recorded=outcome.recorded,
             prompt_tokens=outcome.tokens[0],
