@@ -27,6 +27,7 @@ class Turn:
         seconds: How long it takes.
         reset: Cut the connection instead of answering.
         drip: Send a byte a second, for ever, instead of answering.
+        garbage: Send this, which need be no JSON, as the body of a 200.
         model: The model that says it answered; None names the one that was asked for.
     """
 
@@ -36,6 +37,7 @@ class Turn:
     seconds: float = 0.0
     reset: bool = False
     drip: bool = False
+    garbage: bytes | None = None
     model: str | None = None
 
 
@@ -153,6 +155,8 @@ def scripted_endpoint() -> Iterator[ScriptedEndpoint]:
                 self.connection.close()
             elif turn.drip:
                 self.drip()
+            elif turn.garbage is not None:
+                self.send(200, turn.garbage)
             elif turn.status == 200:
                 answer = completion(self.path, turn.model or body["model"], turn.text)
                 self.send(200, json.dumps(answer).encode(), turn.headers)
