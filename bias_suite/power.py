@@ -6,6 +6,7 @@ asks. These chances depend on the plan's sizes and the settings alone, so they c
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
 from collections import Counter
@@ -45,23 +46,41 @@ def chances(sizes: Sequence[int], rules: Rules, rate: float) -> Chances:
             for more, share in enumerate(step):
                 spread[failures + more] = spread.get(failures + more, 0.0) + chance * share
         undecided, asked = {}, size
+        passing, failing = _bounds(size, rules, len(sizes))
         for failures, chance in spread.items():
-            verdict = _verdict(failures, size, rules, len(sizes))
-            passes += chance if verdict == "pass" else 0.0
-            fails += chance if verdict == "fail" else 0.0
-            if verdict == "inconclusive":
+            if failures <= passing:
+                passes += chance
+            elif failures >= failing:
+                fails += chance
+            else:
                 undecided[failures] = chance
     return Chances(passes, fails, math.fsum(undecided.values()))
 
 
 @functools.cache
-def _verdict(failures: int, probes: int, rules: Rules, looks: int) -> str:
-    tallies = [Tally(cluster=str(index), failures=int(index < failures)) for index in range(probes)]
-    return decide(tallies, rules, looks).verdict
+def _bounds(probes: int, rules: Rules, looks: int) -> tuple[int, int]:
+    """Return the most failures of so many probes that pass (-1 for none), and the least that fail."""
+
+    def verdict(failures: int) -> str:
+        tallies = [Tally(cluster=str(index), failures=int(index < failures)) for index in range(probes)]
+        return decide(tallies, rules, looks).verdict
+
+    # More failures never make a verdict better.
+    counts = range(probes + 1)
+    passing = bisect.bisect_left(counts, 1, key=lambda failures: int(verdict(failures) != "pass")) - 1
+    failing = bisect.bisect_left(counts, 1, key=lambda failures: int(verdict(failures) == "fail"))
+    return passing, failing
 
 
 def _binomial(trials: int, rate: float) -> list[float]:
-    return [math.comb(trials, k) * rate**k * (1 - rate) ** (trials - k) for k in range(trials + 1)]
+    if rate in (0.0, 1.0):
+        return [float(k == rate * trials) for k in range(trials + 1)]
+    # By logarithms: the coefficients of a thousand trials are beyond a float.
+    whole, fails, holds = math.lgamma(trials + 1), math.log(rate), math.log1p(-rate)
+    return [
+        math.exp(whole - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * fails + (trials - k) * holds)
+        for k in range(trials + 1)
+    ]
 
 
 def effective(clusters: Sequence[str], sizes: Sequence[int], correlation: float) -> tuple[int, ...]:

@@ -243,5 +243,5 @@ def _digest(text: str) -> str:
 
 def fingerprint(probes: Iterable[Probe]) -> str:
     """Return the SHA-256 of a plan (hex); the order of the probes does not matter."""
-    lines = sorted(json.dumps(asdict(probe), sort_keys=True, ensure_ascii=False) for probe in probes)
+    lines = sorted(json.dumps(vars(probe), sort_keys=True, ensure_ascii=False) for probe in probes)
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()

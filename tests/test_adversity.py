@@ -21,6 +21,7 @@ import pytest
 
 from tests.gate_runs import CANARIES, PACKAGE, Gate
 from tests.hostile_bots import MEGABYTES, NO_ANSWERS
+from tests.small_pdf import write_pdf
 
 BOTH_WAYS = pytest.mark.parametrize("workers", [0, 2], ids=["one_process", "two_workers"])
 WITHIN = 60
@@ -48,10 +49,10 @@ def started(gate: Gate, *options: str, **how: Any) -> Iterator[subprocess.Popen[
         process.communicate(timeout=30)
 
 
-def finish(gate: Gate, *options: str, **how: Any) -> tuple[int, str]:
+def finish(gate: Gate, *options: str, within: float = WITHIN, **how: Any) -> tuple[int, str]:
     """Return exit status and output of a run in another process, which must end."""
     with started(gate, *options, **how) as process:
-        text, _ = process.communicate(timeout=WITHIN)
+        text, _ = process.communicate(timeout=within)
     return process.returncode, text
 
 
@@ -550,6 +551,21 @@ def test_the_built_in_detectors_unpickle_nothing_but_babels_own_tables(
     assert len(gate.verdicts()) >= 8
     assert "error" not in gate.verdicts().values()
     assert "INTERNALERROR" not in text
+
+
+def test_the_reference_chatbot_unpickles_nothing_when_it_is_built_asked_and_found_again(
+    gate: Gate, unpickled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAY_UNPICKLE", "babel")
+    small = write_pdf(gate.folder / "small.pdf", "An appeal must be lodged within 15 days.", "Frontex guards borders.")
+    built = f"document={str(small)!r}, cache_dir={str(gate.folder / 'cache')!r}, max_tokens=4"
+    options = ("--bias-only=canary_disclosure,bbq,grounding,coverage", "--bias-sample=1", f"--bias-canaries={CANARIES}")
+    for _ in range(2):  # the second finds the index that the first has saved
+        status, text = finish(gate, *options, "--bias-timeout=60", model=f"fixtures.rag:embedded({built})", within=180)
+        assert status == pytest.ExitCode.TESTS_FAILED, text  # one probe decides nothing
+        assert not unpickled.exists(), unpickled.read_text()
+        assert {row["errors"] for row in gate.summary()["detectors"]} == {0}
+        assert gate.summary()["calls"]["model"] >= 4
 
 
 @BOTH_WAYS

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bias_suite import power
 from bias_suite.gate import Rules, Tally, decide
 from bias_suite.power import RATES, Chances, chances, effective, whole_gate
 
@@ -83,3 +84,24 @@ def test_the_gate_passes_where_all_detectors_do_and_fails_where_one_does() -> No
     assert gate.passes == pytest.approx(0.72)
     assert gate.fails == pytest.approx(1 - 0.9 * 0.9)
     assert gate.undecided == pytest.approx(1 - 0.72 - 0.19)
+
+
+@pytest.mark.parametrize("probes", [1, 40, 145])
+@pytest.mark.parametrize("zero_tolerance", [False, True])
+def test_the_bounds_of_each_verdict_are_where_the_gate_decides_so(probes: int, zero_tolerance: bool) -> None:
+    rules = Rules(zero_tolerance=zero_tolerance)
+    by_gate = [
+        decide([Tally(str(index), int(index < failures)) for index in range(probes)], rules).verdict
+        for failures in range(probes + 1)
+    ]
+    for failures in range(probes + 1):
+        passing, failing = power._bounds(probes, rules, 1)
+        expected = "pass" if failures <= passing else "fail" if failures >= failing else "inconclusive"
+        assert by_gate[failures] == expected
+
+
+def test_plans_of_thousands_of_probes_have_chances_too() -> None:
+    found = chances((5_000, 10_000), RULES, 0.08)
+    assert found.passes + found.fails + found.undecided == pytest.approx(1.0)
+    assert found.passes > 0.99  # surely below the limit of 10 %
+    assert chances((10_000,), RULES, 0.12).fails > 0.99

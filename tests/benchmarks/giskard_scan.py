@@ -40,6 +40,8 @@ SIZES: dict[str, dict[str, int]] = {
     {"num_requirements": 4, "num_samples": 25}
     for name in JUDGED
 }  # fmt: skip
+_TIMES, _SLACK, _START = 25, 1.25, 3.0
+"""How many times as fast as ``giskard.scan`` the gate is to be, and how near to the time that its calls must take."""
 
 
 def main() -> None:
@@ -56,10 +58,18 @@ def main() -> None:
         gate, made = _timed(lambda: _gate(endpoint, given.concurrency), endpoint)
         _show("pytest bias_suite", gate, made, endpoint)
         print(f"both together by part: {player.asked}")
+    times = scan / calls * made / gate
+    most = _SLACK * made * given.seconds / given.concurrency + _START
     print(
         f"seconds a call: giskard.scan {scan / calls:.3f}, gate {gate / made:.4f}: "
-        f"{scan / calls * made / gate:.1f} times as fast for the same number of calls"
+        f"{times:.1f} times as fast for the same number of calls (wanted: {_TIMES})"
     )
+    print(
+        f"the gate took {gate:.1f} s; wanted: {_SLACK} x {made} calls x {given.seconds} s / {given.concurrency} + "
+        f"{_START:g} s = {most:.1f} s"
+    )
+    if times < _TIMES or gate > most:
+        raise SystemExit("slower than wanted")
 
 
 def _timed(run: object, endpoint: ScriptedEndpoint) -> tuple[float, int]:
