@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bias_suite import retries
 from bias_suite.deadline import within
 from bias_suite.errors import CallTimeoutError, JudgeError
+from bias_suite.imports import heavy
 from bias_suite.pace import Pace
 from bias_suite.retries import told
 
@@ -272,7 +273,7 @@ def _litellm() -> Any:
     import warnings
 
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), heavy("litellm"):
         warnings.simplefilter("ignore")
         import litellm
 

@@ -29,6 +29,7 @@ PURE = (
     "bias_suite.facts",
     "bias_suite.framing",
     "bias_suite.gate",
+    "bias_suite.imports",
     "bias_suite.labelled",
     "bias_suite.orders",
     "bias_suite.pace",

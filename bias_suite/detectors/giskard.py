@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bias_suite.canaries import find_leaks
 from bias_suite.canaries import load as load_canaries
 from bias_suite.errors import ProbeError
+from bias_suite.imports import heavy
 from bias_suite.probes import Probe
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def load() -> None:
     """
     os.environ["GSK_DISABLE_ANALYTICS"] = "True"
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), heavy("giskard"):
         warnings.simplefilter("ignore", DeprecationWarning)
         importlib.import_module("giskard")
     # It says on standard output how it wraps models and casts columns.
