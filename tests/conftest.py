@@ -40,6 +40,7 @@ def loaded_once() -> None:
 @pytest.fixture
 def gate(loaded_once: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Return runs of `pytest bias_suite` in a folder of their own."""
-    for name in ("CI", "BUILD_NUMBER"):  # there pytest shows every failure a second time, whole
+    # In CI pytest shows every failure a second time, whole, and on GitHub ours tells GitHub.
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     return Gate(pytester, monkeypatch)
