@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bias_suite.errors import ReportError
 from bias_suite.probes import Probe
 
-Status = Literal["passed", "failed", "error", "skipped"]
+Status = Literal["passed", "failed", "error", "skipped", "waived"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Verdict:
 
     Attributes:
         status: ``passed``, ``failed``, ``error`` (which counts neither way, and of which few are borne), or
-            ``skipped`` where the answer is sound and no evidence either way.
+            ``skipped`` where the answer is sound and no evidence either way. A case may also be ``waived``.
         reason: Why, in a sentence.
         span: The part of the answer that decided it, quoted; empty where there is none.
         decisive: Index of the question whose answer decided it.

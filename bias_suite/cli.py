@@ -220,6 +220,49 @@ class _Merging:
             config.option.dist, config.option.tx = "no", []
 
 
+_baseline = typer.Typer(help="The run that later ones are held to (--bias-baseline).", no_args_is_help=True)
+app.add_typer(_baseline, name="baseline")
+_Folder = Annotated[Path, typer.Argument(help="Report folder of a run.")]
+
+
+@_baseline.command(context_settings=_PYTEST_OPTIONS)
+def accept(context: typer.Context, folder: _Folder) -> None:
+    """Accept what a run has shown: writes --bias-baseline (baseline.json where none is named), to be committed.
+
+    Takes pytest's options: bias-suite baseline accept reports --bias-baseline baseline.json
+    """
+    from bias_suite import accepting
+
+    _with_settings(context, lambda settings: accepting.run(settings, folder))
+
+
+@app.command(context_settings=_PYTEST_OPTIONS)
+def compare(
+    context: typer.Context,
+    before: Annotated[Path, typer.Argument(metavar="A", help="Report folder of a run.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Report folder of another.")],
+) -> None:
+    """Say what changed from one run to another, with paired tests: which of two models, or prompts, is better.
+
+    Takes pytest's options: bias-suite compare reports-before reports-after --bias-probes probes
+    """
+    from rich.console import Console
+
+    from bias_suite import comparing, evaluation
+    from bias_suite import plan as plans
+    from bias_suite.reporting import compared
+
+    def run(settings: Settings) -> int:
+        plan = plans.load(settings)
+        first, second = (comparing.read(folder, plan.rules) for folder in (before, after))
+        held_to = {detector.id: evaluation.rules_of(detector, settings) for detector in plan.detectors}
+        found = comparing.changes(first, second, plan.detectors, held_to)
+        compared.show(first, second, found, Console(highlight=False))
+        return 0
+
+    _with_settings(context, run)
+
+
 @app.command(name="judge-check", context_settings=_PYTEST_OPTIONS)
 def judge_check(
     context: typer.Context,

@@ -30,6 +30,8 @@ from bias_suite.gate import MAX_ERROR_RATE, Decision, DetectorVerdict, Measure, 
 
 LEAST_CLUSTERS = 5
 """With fewer, not even the most uneven outcome is rare enough: (1/2)^4 is above 0.05."""
+FAILING = "failing"
+"""The measure of a detector that compares no groups: 1 for a probe that failed, 0 for one that passed."""
 _ADDED = 2
 _POWER = 0.8
 

@@ -11,6 +11,8 @@
     ├── JudgeError            the judge cannot be called
     ├── PlanError             questions could not be generated as asked for
     ├── RecordingError        a recording cannot be opened, or does not hold what is wanted
+    ├── WaiverError           a waivers file is wrong
+    ├── BaselineError         a baseline cannot be read or written, or is of another plan or judge
     ├── ArgillaError          Argilla cannot be used, or refuses something
     ├── OutboxError           the outbox cannot be written or read
     └── ReportError           reports cannot be written or read
@@ -65,6 +67,14 @@ class PlanError(BiasSuiteError):
 
 class RecordingError(BiasSuiteError):
     """A recording cannot be opened or written, or does not hold what is wanted."""
+
+
+class WaiverError(BiasSuiteError):
+    """A waivers file is wrong; the message names file and waiver."""
+
+
+class BaselineError(BiasSuiteError):
+    """A baseline cannot be read or written, or is of another plan or judge."""
 
 
 class ArgillaError(BiasSuiteError):

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bias_suite import sequential
 from bias_suite import trust as trusting
@@ -27,7 +27,12 @@ from bias_suite.runner import Batch, Pool, Result
 from bias_suite.subject import Subject
 from bias_suite.trust import Trust
 
+if TYPE_CHECKING:
+    from bias_suite.baseline import Comparison
+
 OnCase = Callable[[Case], None]
+Waive = Callable[[Case], Case]
+"""Returns a case as waived where a waiver covers it, else as it is."""
 _AHEAD = 2
 
 
@@ -51,6 +56,7 @@ class Outcome:
         saved: Calls of the model that were not needed, since the detector was decided before (``--bias-sequential``).
         stopped: Whether not all was asked that was to be, since the run's budget is spent.
         tokens: Tokens that the model sent and received, as far as it tells.
+        baseline: How it compares with the baseline; None without one.
     """
 
     detector: str
@@ -68,6 +74,7 @@ class Outcome:
     saved: int = 0
     stopped: bool = False
     tokens: tuple[int, int] = (0, 0)
+    baseline: Comparison | None = None
 
 
 @dataclass
@@ -136,6 +143,7 @@ class Evaluation:
         on_case: OnCase,
         judge: Judge | None = None,
         on_answer: Callable[[], None] = lambda: None,
+        waive: Waive = lambda case: case,
     ) -> None:
         """Take what there is to evaluate; nothing is asked yet.
 
@@ -148,10 +156,11 @@ class Evaluation:
             on_case: Receives each case once it is judged, in the thread that waits, for this detector or another.
             judge: The judge, for detectors that need one.
             on_answer: Called, by any thread, when a probe has its answers, which may be long before it is judged.
+            waive: Waives a case that a waiver covers.
         """
         self._detector, self._rule, self._plan, self._judge = detector, rule, plan, judge
         self._pool, self._settings = pool, settings
-        self._on_case, self._on_answer = on_case, on_answer
+        self._on_case, self._on_answer, self._waive = on_case, on_answer, waive
         self._evidence = _Evidence()
         self._sizes = look_sizes(len(plan), settings.sample)
         self._begun: Batch | None = None
@@ -182,7 +191,9 @@ class Evaluation:
         if self._problem is not None:
             return Outcome(detector.id, "error", self._problem, plan=len(plan))
         if rule.scans:
-            return _scanned(detector, rule, plan, self._pool, self._settings, self._judge, self._on_case, began)
+            return _scanned(
+                detector, rule, plan, self._pool, self._settings, self._judge, self._on_case, self._waive, began
+            )
         if self._one_by_one:
             return self._in_sequence(began)
         evidence, held_to, looks = self._evidence, rules_of(detector, self._settings), len(self._sizes)
@@ -194,7 +205,7 @@ class Evaluation:
             if rule.calibrates:
                 self._judge_anew()
             seen = [case for _, case in sorted(evidence.cases.items())]
-            decision = rule.decide(seen, held_to, looks) or decide(_tallies(evidence), held_to, looks)
+            decision = rule.decide(unwaived(seen), held_to, looks) or decide(_tallies(evidence), held_to, looks)
             if decision.verdict not in ("inconclusive", "not_evaluated"):
                 break
         cases = tuple(seen)
@@ -202,11 +213,12 @@ class Evaluation:
             for case in cases:
                 self._on_case(case)
         # An ERROR stays one: a skipped test must not hide a model that does not answer.
-        discounted = None if decision.verdict == "error" else rule.discount(cases)
+        discounted = None if decision.verdict == "error" else rule.discount(unwaived(cases))
+        verdict, reason = _told(decision, discounted, cases)
         return Outcome(
             detector=detector.id,
-            verdict="not_evaluated" if discounted else decision.verdict,
-            reason=discounted or decision.reason,
+            verdict=verdict,
+            reason=reason,
             decision=decision,
             cases=cases,
             plan=len(plan),
@@ -294,13 +306,14 @@ class Evaluation:
         decision = decide(_tallies(seen), rules, sequential.LOOKS)
         if verdict is not None:
             decision = replace(decision, verdict=verdict, reason=test.reason(evidence, len(self._plan)))
-        discounted = None if decision.verdict == "error" else self._rule.discount(counted)
+        discounted = None if decision.verdict == "error" else self._rule.discount(unwaived(counted))
+        told_verdict, reason = _told(decision, discounted, counted)
         spent = self._spent()
         whole = self._settings.trials * sum(len(probe.questions) for probe in self._plan)
         return Outcome(
             detector=detector.id,
-            verdict="not_evaluated" if discounted else decision.verdict,
-            reason=discounted or decision.reason,
+            verdict=told_verdict,
+            reason=reason,
             decision=decision,
             cases=counted,
             plan=len(self._plan),
@@ -319,7 +332,7 @@ class Evaluation:
         position = self._evidence.positions[result.request.probe.id, result.request.trial]
         self._evidence.answered[position] = result
         if not self._rule.calibrates:
-            case = self._evidence.cases[position] = _case(self._rule, result, self._pool.subject)
+            case = self._evidence.cases[position] = self._case(result)
             if not self._one_by_one:
                 self._on_case(case)
 
@@ -328,21 +341,42 @@ class Evaluation:
         answered = sorted(self._evidence.answered.items())
         self._rule.calibrate([(one.request.probe, one.answers) for _, one in answered if _error(one.answers) is None])
         for position, result in answered:
-            self._evidence.cases[position] = _case(self._rule, result, self._pool.subject)
+            self._evidence.cases[position] = self._case(result)
+
+    def _case(self, result: Result) -> Case:
+        request, answers = result.request, result.answers
+        verdict = _error(answers) or result.verdict or self._rule.judge(request.probe, answers)
+        identity = self._pool.subject.identity
+        return self._waive(make_case(request.probe, answers, verdict, model=identity, trial=request.trial))
+
+
+def unwaived(cases: Sequence[Case]) -> list[Case]:
+    """Return the cases that no waiver covers."""
+    return [case for case in cases if case.verdict != "waived"]
+
+
+def _told(decision: Decision, discounted: str | None, cases: Sequence[Case]) -> tuple[DetectorVerdict, str]:
+    """Return verdict and reason, where the cases may be discounted or waived."""
+    if discounted:
+        return "not_evaluated", discounted
+    number = len(cases) - len(unwaived(cases))
+    if number and decision.verdict == "not_evaluated":
+        return "waived", f"all that would be evidence, {number} answers, is waived"
+    return decision.verdict, decision.reason + (f"; {number} waived answers do not count" if number else "")
 
 
 def weighed(outcome: Outcome, trust: Trust) -> Outcome:
     """Return the outcome of a judged detector in the light of what its judge is worth.
 
-    A judge that is not to be trusted decides nothing: PASS and FAIL become INCONCLUSIVE. The corrected rate is added to
-    the measures.
+    A judge that is not to be trusted decides nothing: PASS, FAIL and KNOWN become INCONCLUSIVE. The corrected rate is
+    added to the measures.
     """
     decision = outcome.decision
     if decision is None:
         return outcome
     corrected = trusting.corrected(decision.failures, decision.judged, trust)
     decision = replace(decision, measures=(*decision.measures, *([corrected] if corrected else [])))
-    if trust.doubt is None or outcome.verdict not in ("pass", "fail"):
+    if trust.doubt is None or outcome.verdict not in ("pass", "fail", "known"):
         return replace(outcome, decision=decision)
     reason = f"the judge is not to be trusted: {trust.doubt} (its verdict would be {outcome.verdict.upper()})"
     return replace(outcome, verdict="inconclusive", reason=reason, decision=decision)
@@ -356,6 +390,7 @@ def _scanned(
     settings: Settings,
     judge: Judge | None,
     on_case: OnCase,
+    waive: Waive,
     began: float,
 ) -> Outcome:
     """Let a detector ask by itself; unless its rule decides, it can FAIL, and never PASS."""
@@ -369,7 +404,7 @@ def _scanned(
             yield result
 
     try:
-        for case in rule.scan(plan, ask):
+        for case in map(waive, rule.scan(plan, ask)):
             cases.append(case)
             on_case(case)
     except Exception as error:  # whatever somebody's detector raises; Giskard's scan would call it clean
@@ -377,8 +412,9 @@ def _scanned(
         verdict: DetectorVerdict = "not_evaluated" if unjudged else "error"
         reason = str(error) if unjudged else f"the detector failed: {told(error)}"
     else:
-        decision = rule.decide(cases, rules_of(detector, settings), 1)
-        verdict, reason = (decision.verdict, decision.reason) if decision else _reported(cases)
+        counted = unwaived(cases)
+        decision = rule.decide(counted, rules_of(detector, settings), 1)
+        verdict, reason = _told(decision, None, cases) if decision else _reported(counted)
     if stop and verdict != "fail":  # what was found was found
         verdict, reason, decision = "not_evaluated", f"{stop[0]}; --bias-resume goes on", None
     seconds = time.monotonic() - began
@@ -403,12 +439,6 @@ def _reported(cases: Sequence[Case]) -> tuple[DetectorVerdict, str]:
     return "fail" if cases else "inconclusive", reason
 
 
-def _case(rule: Rule, result: Result, subject: Subject) -> Case:
-    request, answers = result.request, result.answers
-    verdict = _error(answers) or result.verdict or rule.judge(request.probe, answers)
-    return make_case(request.probe, answers, verdict, model=subject.identity, trial=request.trial)
-
-
 def _error(answers: Sequence[Answer]) -> Verdict | None:
     for index, answer in enumerate(answers):
         if answer.error is not None:
@@ -426,7 +456,7 @@ def _tallies(evidence: _Evidence) -> list[Tally]:
             failures=sum(case.verdict == "failed" for case in cases),
             errors=sum(case.verdict == "error" for case in cases),
             trials=len(cases),
-            skipped=sum(case.verdict == "skipped" for case in cases),
+            skipped=sum(case.verdict in ("skipped", "waived") for case in cases),
         )
         for cases in by_probe.values()
     ]

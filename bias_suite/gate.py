@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-DetectorVerdict = Literal["pass", "fail", "inconclusive", "error", "not_evaluated"]
+DetectorVerdict = Literal["pass", "fail", "inconclusive", "error", "not_evaluated", "known", "waived"]
+"""What `decide` says, or ``known`` (no worse than the accepted baseline) or ``waived`` (all evidence is waived)."""
 
 MAX_ERROR_RATE = 0.05
 _P_POINTS = 600

@@ -60,6 +60,9 @@ class Settings:
     canaries: Path | None
     record: Path | None
     replay: Path | None
+    baseline: Path | None
+    baseline_mode: str
+    waivers: Path | None
     resume: bool
     giskard_reports: bool
     argilla_url: str | None
@@ -176,6 +179,12 @@ def _effort(text: str) -> str:
     return text
 
 
+def _mode(text: str) -> str:
+    if text not in ("strict", "ratchet"):
+        raise ValueError("must be strict or ratchet")
+    return text
+
+
 def _shard(text: str) -> str:
     number, slash, of = (part.strip() for part in text.partition("/"))
     if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
@@ -229,6 +238,11 @@ _OPTIONS = (
     _Option(
         "resume", "yes|no", _yes_or_no, False, "go on with the run that was stopped in --bias-report-dir", switch=True
     ),
+    _Option("baseline", "FILE", Path, None, "accepted run: what got worse fails (see `bias-suite baseline accept`)"),
+    _Option(
+        "baseline_mode", "strict|ratchet", _mode, "strict", "ratchet: what is no worse than the baseline does not block"
+    ),
+    _Option("waivers", "FILE", Path, None, "failing cases and requirements that somebody answers for, until a day"),
     _Option("giskard_reports", "yes|no", _yes_or_no, True, "write failures as Giskard's own reports too (HTML, AVID)"),
     _Option("argilla_url", "URL", url, None, "Argilla that failing cases go to (keys: ARGILLA_API_KEY, HF_TOKEN)"),
     _Option("argilla_workspace", "NAME", str, "argilla", "workspace of the dataset"),
@@ -237,7 +251,7 @@ _OPTIONS = (
     _Option("argilla_min_submitted", "N", _whole(1), 1, "answers of people that a record needs"),
     _Option("redact", "yes|no", _yes_or_no, True, "take personal data out of reports and records (not of cases.jsonl)"),
 )
-_PATHS = ("probes", "report_dir", "canaries", "record", "replay")
+_PATHS = ("probes", "report_dir", "canaries", "record", "replay", "baseline", "waivers")
 _DETECTORS_INI = "bias_detectors"
 
 

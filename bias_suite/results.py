@@ -90,6 +90,7 @@ class Results:
         notes += [*ours.journal_notes(), *ours.delivery.notes]
         if saved := sum(row.saved for row in ours.results()):
             notes.append(f"Stopped as soon as it was decided: {saved:,} calls of the model saved (--bias-sequential).")
+        notes += ours.accepted.notes(ours.results(), ours.waivers)
         if missing := ours.missing():
             notes.append(f"Required but not evaluated: {', '.join(missing)} (--bias-require)")
         text = terminal.render(ours.results(), notes, files, writer.fullwidth, color=writer.hasmarkup)

@@ -30,6 +30,7 @@ from bias_suite.reporting.summary import Price, Row
 from bias_suite.sinks import jsonl
 
 if TYPE_CHECKING:
+    from bias_suite.accepted import Accepted
     from bias_suite.budget import Budget
     from bias_suite.evaluation import Evaluation, Outcome
     from bias_suite.journal import Journal
@@ -64,6 +65,7 @@ class Session:
         self.crashed: set[str] = set()
         self.begun = False
         self.announced = False
+        self.waivers: list[dict[str, Any]] = []
         self._began, self._clock, self._before = time.time(), time.monotonic(), 0.0
         self._pool: Pool | None = None
         self._evaluations: dict[str, Evaluation | Found] | None = None
@@ -158,13 +160,26 @@ class Session:
         begun = (self._evaluations or {}).pop(detector.id, None)
         return begun or self._evaluation(subject, detector.id)
 
+    @functools.cached_property
+    def accepted(self) -> Accepted:
+        """What somebody has accepted: waivers, and the baseline.
+
+        Raises:
+            WaiverError: The waivers are wrong.
+            BaselineError: The baseline cannot be read, or is of another plan or judge.
+        """
+        from bias_suite.accepted import Accepted
+
+        today = datetime.datetime.fromtimestamp(self._began, datetime.UTC).date()
+        return Accepted(self.settings, self.plan, today)
+
     def _evaluation(self, subject: Subject, identifier: str) -> Evaluation | Found:
         from bias_suite import evaluation
 
         (detector,) = (one for one in self.plan.detectors if one.id == identifier)
         rule, probes = self.plan.rules[identifier], self.plan.probes[identifier]
         noted = functools.partial(self.take_answer, detector)
-        given = self._pool_of(subject), self.settings, self.take_case, self.judge, noted
+        given = self._pool_of(subject), self.settings, self.take_case, self.judge, noted, self.accepted.waive
         if self.part is not None:
             from bias_suite import sharding
 
@@ -337,7 +352,7 @@ class Session:
             self.merged.check(self.settings, self.plan.sha256)
         elif self.recording is None or not self.recording.replays:
             subject.find(self.settings.model)
-        _ = self.selected, self.required
+        _ = self.selected, self.required, self.accepted
         jsonl.require_writable(self.settings.report_dir)
 
     def begin(self) -> None:
@@ -436,7 +451,8 @@ class Session:
         """
         rows = self.results()
         tags = {detector.id: detector.tags for detector in self.plan.detectors}
-        content = summary.document(self._run(rows), rows, tags, exit_status, self._price(rows))
+        self.waivers = self.accepted.waivers_told(self.settings.report_dir / jsonl.FILE)
+        content = summary.document(self._run(rows), rows, tags, exit_status, self._price(rows), self.waivers)
         summary.write(content, self.settings.report_dir)
         if self.settings.shard and self.journal is not None:
             from bias_suite import merging
@@ -513,6 +529,7 @@ class Session:
             "probes_sha256": self.plan.sha256,
             "git": summary.commit(self.config.rootpath),
             "settings": {name: getattr(self.settings, name) for name in held_to},
+            "baseline": self.accepted.baseline_told(),
             "shard": self.settings.shard,
             "merged": self.merged.of if self.merged else None,
             "python": sys.version.split()[0],

@@ -19,7 +19,7 @@ from bias_suite.sinks.argilla import Label
 
 _CONFIDENCE = 0.95
 _WAIVED_FOR = datetime.timedelta(days=90)
-_NOT_YET = "This version of the gate does not heed waivers yet."
+_USED = "The gate heeds them with --bias-waivers."
 _SAME = {"failed": "biased", "passed": "acceptable"}
 
 
@@ -134,10 +134,10 @@ def show(settings: Settings, waivers_file: Path | None, *, as_json: bool) -> int
     offered = waivers(cases, datetime.datetime.now(datetime.UTC).date())
     if offered and waivers_file:
         _write_new(waivers_file, offered)
-        note = f"Wrote {waivers_file}: fill in each owner, and delete what you do not stand for. {_NOT_YET}"
+        note = f"Wrote {waivers_file}: fill in each owner, and delete what you do not stand for. {_USED}"
         print(note, file=sys.stderr)
     elif offered and not as_json:
-        print(f"To waive what people found acceptable, fill in an owner for each. {_NOT_YET}\n\n{offered}")
+        print(f"To waive what people found acceptable, fill in an owner for each. {_USED}\n\n{offered}")
     return 0
 
 

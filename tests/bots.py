@@ -133,6 +133,11 @@ def says_sorry(every: int = 1, contexts: bool = False, seconds: float = 0.0) -> 
     return answer
 
 
+def says_sorry_to(numbers: tuple[int, ...]) -> Callable[[str], str]:
+    """Apologise for some questions of the detectors in `tests.detectors`."""
+    return lambda question: "I am sorry." if _number(question) in numbers else _REFUSAL
+
+
 def exits(number: int) -> Callable[[str], str]:
     """Take the process down at one question, as a crash in native code does."""
 

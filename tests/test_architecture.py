@@ -42,6 +42,7 @@ PURE = (
     "bias_suite.sequential",
     "bias_suite.similarity",
     "bias_suite.tone",
+    "bias_suite.waivers",
     "bias_suite.words",
 )
 HEAVY = {

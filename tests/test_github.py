@@ -28,7 +28,7 @@ RUN = {"model": "bot@1", "judge": None, "probes_sha256": "0123456789abcdef", "gi
 
 
 def summary(*rows: dict[str, Any], status: int = 1) -> dict[str, Any]:
-    return {"detectors": [{**ROW, **row} for row in rows], "run": RUN, "exit_status": status}
+    return {"detectors": [{**ROW, **row} for row in rows], "run": RUN, "waivers": [], "exit_status": status}
 
 
 def parsed(text: str) -> list[Token]:
@@ -53,6 +53,13 @@ def test_the_table_says_what_the_summary_says() -> None:
         "grounding", "FAIL", "4 / 20", "5.7 % – 43.7 %", "the rate is above",
         "bbq", "PASS", "0 / 20", "", "the rate is above",
     ]  # fmt: skip
+
+
+def test_waivers_are_told_with_their_owner() -> None:
+    waiver = {"case": "0c6a", "requirement": None, "owner": "A. *da*", "reason": "known", "expires": "2027-01-31"}
+    told = {**summary({}), "waivers": [{**waiver, "ended": False, "cases": 1}]}
+    shown = ["".join(child.content for child in one.children or ()) for one in parsed(github.markdown(told))]
+    assert "Waived until 2027-01-31 (1 case): case 0c6a, by A. *da*: known" in shown
 
 
 @pytest.mark.parametrize(("status", "told"), [(0, "the release may go on"), (1, "the release is blocked")])

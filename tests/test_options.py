@@ -40,6 +40,9 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("canaries", "canaries.json", Path("canaries.json"), "other.json"),
     ("record", "kept.sqlite", Path("kept.sqlite"), "other.sqlite"),
     ("replay", "", None, ""),  # not beside "record"
+    ("baseline", "accepted.json", Path("accepted.json"), "other.json"),
+    ("baseline_mode", "ratchet", "ratchet", "strict"),
+    ("waivers", "waivers.toml", Path("waivers.toml"), "other.toml"),
     ("giskard_reports", "no", False, "yes"),
     ("argilla_url", "https://argilla.example/", "https://argilla.example", "http://127.0.0.1:6900"),
     ("argilla_workspace", "mine", "mine", "ours"),
@@ -49,11 +52,12 @@ TABLE: list[tuple[str, str, Any, str]] = [
     ("redact", "no", False, "yes"),
 ]
 NAMES = [name for name, *_ in TABLE]
-PATHS = ("probes", "report_dir", "canaries", "record", "replay")
+PATHS = ("probes", "report_dir", "canaries", "record", "replay", "baseline", "waivers")
 # Without pytest's collection of garbage at the end of each session, which takes longer than the rest.
 OUR_PLUGIN = ("-p", "bias_suite.plugin", "-p", "no:unraisableexception")
 
 BAD: list[tuple[str, str]] = [
+    ("baseline_mode", "loose"),
     ("shard", "0/4"),
     ("shard", "5/4"),
     ("shard", "2"),
@@ -214,6 +218,9 @@ def test_the_defaults_are_those_of_the_contract(settings: Any, pytester: pytest.
         canaries=None,
         record=None,
         replay=None,
+        baseline=None,
+        baseline_mode="strict",
+        waivers=None,
         resume=False,
         shard=None,
         giskard_reports=True,

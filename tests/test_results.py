@@ -63,9 +63,9 @@ def test_the_summary_is_complete(gate: Gate) -> None:
     gate.run(*CHOSEN, "--bias-sample=40")
     content = gate.summary()
     assert content["schema"] == 1
-    assert set(content) == {"schema", "run", "detectors", "calls", "tokens", "usd", "exit_status"}
+    assert set(content) == {"schema", "run", "detectors", "calls", "tokens", "usd", "waivers", "exit_status"}
     run = content["run"]
-    assert {"id", "started", "seconds", "model", "judge", "probes_sha256", "git"} <= set(run)
+    assert {"id", "started", "seconds", "model", "judge", "probes_sha256", "git", "baseline"} <= set(run)
     assert began <= datetime.datetime.fromisoformat(run["started"]) <= datetime.datetime.now(datetime.UTC)
     assert run["seconds"] >= 0
     assert (run["model"], run["judge"]) == ("tests.bots:always_refuses", None)

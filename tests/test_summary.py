@@ -120,7 +120,7 @@ CONTENT = document(RUN, LINES, {"canary_disclosure": ("privacy", "canary")}, 1)
 
 
 def test_the_document_has_the_keys_of_the_contract() -> None:
-    assert set(CONTENT) == {"schema", "run", "detectors", "calls", "tokens", "usd", "exit_status"}
+    assert set(CONTENT) == {"schema", "run", "detectors", "calls", "tokens", "usd", "waivers", "exit_status"}
     assert CONTENT["schema"] == 1
     assert set(RUN) <= set(CONTENT["run"])
     assert set(CONTENT["calls"]) == {"model", "judge", "cached", "retried", "saved"}

@@ -18,6 +18,7 @@ from bias_suite.errors import OptionError
 from bias_suite.probes import Probe
 
 if TYPE_CHECKING:
+    from bias_suite.effects import Effect
     from bias_suite.gate import Decision, Rules
     from bias_suite.judge import Judge
     from bias_suite.options import Settings
@@ -89,6 +90,13 @@ class Rule(Protocol):
             looks: How often the evidence is looked at in all.
         """
         return None
+
+    def effects(self, case: Case) -> Iterable[Effect]:
+        """Return what a case shows that a later run can be compared with; nothing where it is no evidence."""
+        from bias_suite import effects
+
+        if case.verdict in ("passed", "failed"):
+            yield effects.Effect(effects.FAILING, float(case.verdict == "failed"), case.cluster)
 
     def discount(self, cases: Sequence[Case]) -> str | None:
         """Return why the cases are no evidence either way (then NOT EVALUATED), or None where they are."""

@@ -176,6 +176,12 @@ class Bbq(Rule):
             return Verdict("failed", reason, measures=measures)
         return Verdict("passed", _words(marked), measures=measures)
 
+    def effects(self, case: Case) -> Iterator[Effect]:
+        """Yield what the choice shows, but for s_DIS, to which right answers add what chance will."""
+        if "mark" in case.measures:
+            found = _effects(case, Mark(**case.measures["mark"]))
+            yield from (effect for effect in found if effect.measure != _S_DIS)
+
     def decide(self, cases: Sequence[Case], rules: Rules, looks: int) -> Decision:
         """Hold s_AMB and s_DIS to the limits, over all items and by axis."""
         marks = [(case, Mark(**case.measures["mark"])) for case in cases if "mark" in case.measures]

@@ -98,14 +98,15 @@ class Counterfactual(Rule):
             return Verdict("failed", reason(probe, found, moved), decisive=WORDINGS, measures=measures)
         return Verdict("passed", measures=measures)
 
+    def effects(self, case: Case) -> Iterator[Effect]:
+        """Yield how the group was treated, by measure."""
+        parts = (case.axis or "", f"{case.axis}: {case.group}")
+        for name, value in case.measures.get("effects", {}).items():
+            yield Effect(name, value, case.cluster, parts)
+
     def decide(self, cases: Sequence[Case], rules: Rules, looks: int) -> Decision:
         """Look for differences that have a direction, over all templates, by axis and by group."""
-        found: list[Effect] = []
-        for case in cases:
-            if "effects" not in case.measures:
-                continue
-            parts = (case.axis or "", f"{case.axis}: {case.group}")
-            found += [Effect(name, value, case.cluster, parts) for name, value in case.measures["effects"].items()]
+        found = [effect for case in cases for effect in self.effects(case)]
         moved = [case.measures["retrieval"] for case in cases if case.measures.get("retrieval") is not None]
         return effects.decide(
             found,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bias_suite import waivers
 from bias_suite.reporting.text import cut, figure, percent
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
     ]
     if missing:
         lines += ["Not evaluated:", "", *(f"- {_text(one['id'])}: {_text(one['reason'])}" for one in missing), ""]
+    if accepted := waivers.notes(summary["waivers"]):
+        lines += ["Accepted:", "", *(f"- {_text(line)}" for line in accepted), ""]
     told = {
         "model": run["model"],
         "judge": (run["judge"] or {}).get("model"),

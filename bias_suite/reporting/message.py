@@ -54,7 +54,7 @@ def _figures(outcome: Outcome) -> list[str]:
 
 
 def _worst(cases: Sequence[Case]) -> list[str]:
-    asked = Counter(case.requirement for case in cases if case.verdict != "error")
+    asked = Counter(case.requirement for case in cases if case.verdict in ("passed", "failed"))
     failed = Counter(case.requirement for case in cases if case.verdict == "failed")
     worst = max(failed, key=lambda requirement: (failed[requirement] / asked[requirement], failed[requirement]))
     return [f"worst requirement ({failed[worst]} of {asked[worst]}): {cut(worst, _QUESTION)}"]

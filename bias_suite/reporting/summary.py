@@ -57,6 +57,7 @@ class Row:
         judge_recorded: Its replies taken from a recording instead.
         split_votes: Answers on which the judge's votes disagreed.
         measures: What else was measured, as JSON: `gate.Measure` each.
+        baseline: How it compares with the baseline, as JSON: `baseline.Comparison`; None where it does not.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Row:
     judge_recorded: int = 0
     split_votes: int = 0
     measures: str | None = None
+    baseline: str | None = None
 
     @property
     def evaluated(self) -> bool:
@@ -133,6 +135,7 @@ def row(outcome: Outcome, model: str | None = None) -> Row:
         completion_tokens=outcome.tokens[1],
         model=model,
         measures=json.dumps([asdict(one) for one in decision.measures]) if decision.measures else None,
+        baseline=json.dumps(asdict(outcome.baseline)) if outcome.baseline else None,
         **_judged(outcome.judging),
     )
 
@@ -176,6 +179,7 @@ def document(
     tags: Mapping[str, Sequence[str]],
     exit_status: int,
     price: Price | None = None,
+    waivers: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return ``summary.json``'s content.
 
@@ -185,6 +189,7 @@ def document(
         tags: Each detector's tags, by id.
         exit_status: pytest's exit status.
         price: Tells what tokens of the judge cost; None where nobody knows.
+        waivers: The waivers in force or ended, with how many cases each covers.
     """
     return {
         "schema": SCHEMA,
@@ -199,6 +204,7 @@ def document(
         },
         "tokens": _tokens(rows),
         "usd": _usd(rows, price),
+        "waivers": [dict(one) for one in waivers],
         "exit_status": exit_status,
     }
 
@@ -243,6 +249,7 @@ def _detector(line: Row, tags: Sequence[str], price: Price | None) -> dict[str, 
         "tokens": _tokens([line]),
         "usd": _usd([line], price),
         "measures": json.loads(line.measures) if line.measures else [],
+        "baseline": json.loads(line.baseline) if line.baseline else None,
     }
 
 

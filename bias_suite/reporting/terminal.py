@@ -10,7 +10,14 @@ from pathlib import Path
 from bias_suite.reporting.summary import Row
 from bias_suite.reporting.text import cut, figure, percent
 
-_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "error": "bold red"}
+_STYLES = {
+    "pass": "bold green",
+    "fail": "bold red",
+    "inconclusive": "bold yellow",
+    "error": "bold red",
+    "known": "bold yellow",
+    "waived": "bold yellow",
+}
 
 
 def render(rows: Sequence[Row], notes: Sequence[str], files: Sequence[Path], width: int, *, color: bool) -> str:
@@ -59,7 +66,7 @@ def render(rows: Sequence[Row], notes: Sequence[str], files: Sequence[Path], wid
 def headline(rows: Sequence[Row]) -> str:
     """Return the first line: how much was covered and what came of it."""
     verdicts = [line.verdict for line in rows if line.evaluated]
-    named = ("fail", "error", "inconclusive", "pass")
+    named = ("fail", "error", "inconclusive", "known", "waived", "pass")
     counts = ", ".join(f"{verdicts.count(name)} {name.upper()}" for name in named if name in verdicts)
     return f"covers {len(verdicts)} of {len(rows)} detectors" + (f": {counts}" if counts else "")
 
