@@ -7,7 +7,7 @@ import os
 import pytest
 
 from bias_suite.errors import ReportError
-from bias_suite.reporting import github, summary
+from bias_suite.reporting import summary
 from bias_suite.retries import told
 from bias_suite.session import FILES, Session, detector_of
 
@@ -58,6 +58,8 @@ class Results:
         if ours.settings.shard:  # the merging brings all cases to people, once
             return
         ours.config.pluginmanager.register(ours.delivery, "bias_suite.delivery")
+        from bias_suite.reporting import github
+
         if github.wanted(os.environ):
             ours.config.pluginmanager.register(github.GitHub(ours.settings, os.environ), "bias_suite.github")
         if ours.settings.giskard_reports:

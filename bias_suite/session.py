@@ -15,16 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bias_suite import journal as journals
-from bias_suite import options, resuming
-from bias_suite import plan as plans
+from bias_suite import options
 from bias_suite.cases import Case
 from bias_suite.detectors import Detector, select
 from bias_suite.errors import OptionError, ReportError
-from bias_suite.judge import SEED, TEMPERATURE, Judge, configured
 from bias_suite.options import Settings
-from bias_suite.pace import Pace
-from bias_suite.plan import Plan
 from bias_suite.reporting import summary
 from bias_suite.reporting.summary import Price, Row
 from bias_suite.sinks import jsonl
@@ -34,7 +29,9 @@ if TYPE_CHECKING:
     from bias_suite.budget import Budget
     from bias_suite.evaluation import Evaluation, Outcome
     from bias_suite.journal import Journal
+    from bias_suite.judge import Judge
     from bias_suite.merging import Found, Merged
+    from bias_suite.plan import Plan
     from bias_suite.probes import Probe
     from bias_suite.recordings import Recording
     from bias_suite.redaction import Redactor
@@ -74,7 +71,9 @@ class Session:
     @functools.cached_property
     def plan(self) -> Plan:
         """The plan (read once)."""
-        return plans.load(self.settings)
+        from bias_suite import plan
+
+        return plan.load(self.settings)
 
     @functools.cached_property
     def selected(self) -> list[Detector]:
@@ -97,6 +96,8 @@ class Session:
         """The judge, one for all detectors of this process; None where none is named."""
         if self.merged is not None:
             return self.merged.judge(self.settings)
+        from bias_suite.judge import configured
+
         return configured(self.settings, self.recording, self.budget)
 
     @functools.cached_property
@@ -135,6 +136,7 @@ class Session:
             RecordingError: The recording cannot be used, or holds no answers of it.
         """
         from bias_suite import recorded, subject
+        from bias_suite.pace import Pace
 
         spec = self.settings.model
         if spec is None:
@@ -362,11 +364,13 @@ class Session:
             ReportError: One cannot be removed, or there is no run that can be resumed.
             OutboxError: The cases of an earlier run that was killed cannot be put into the outbox.
         """
+        from bias_suite import resuming
+
         if self.settings.resume:
             self._resume()
         elif self.merged is not None:
             self._began, self._before = self.merged.started, self.merged.seconds
-            (self.settings.report_dir / journals.FILE).unlink(missing_ok=True)
+            self._journal_path.unlink(missing_ok=True)
         else:
             self.delivery.recover(self.settings.report_dir, summary.commit(self.config.rootpath))
             if self.settings.replay is None:
@@ -383,7 +387,9 @@ class Session:
 
     @property
     def _journal_path(self) -> Path:
-        return self.settings.report_dir / journals.FILE
+        from bias_suite import journal
+
+        return self.settings.report_dir / journal.FILE
 
     def _resume(self) -> None:
         """Take up the run whose journal there is.
@@ -391,6 +397,8 @@ class Session:
         Raises:
             ReportError: There is none, or it is of another plan or other settings.
         """
+        from bias_suite import resuming
+
         found = resuming.resume(self._journal_path, resuming.head(self.settings, self.plan.sha256))
         self.run_id, self._began, self._before = found.run, found.started, max(0.0, self._began - found.started)
         self._resumed = found.answers
@@ -404,6 +412,8 @@ class Session:
         """
         if self.merged is not None:
             return self.merged.journal
+        from bias_suite import journal as journals
+
         path = self._journal_path
         if self.settings.replay is not None or not path.exists() or journals.head(path)["run"] != self.run_id:
             return None
@@ -472,6 +482,8 @@ class Session:
         """Return the judge's name, the versions and prompts that the detectors met, and how it was asked."""
         if self.settings.judge is None:
             return None
+        from bias_suite.judge import SEED, TEMPERATURE
+
         met = {name for line in rows if line.judge for name in line.judge.split(", ")}
         return {
             "model": self.settings.judge,
