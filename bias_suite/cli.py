@@ -14,6 +14,7 @@ import typer
 from bias_suite import canaries as planted
 from bias_suite import options
 from bias_suite.errors import ArgillaError, BiasSuiteError, OptionError, OutboxError, RecordingError
+from bias_suite.imports import reach
 from bias_suite.reporting.text import message
 
 if TYPE_CHECKING:
@@ -355,6 +356,7 @@ class _Command:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         try:
+            reach(config.rootpath)
             return self._run(options.read_settings(config))
         except BiasSuiteError as error:
             raise pytest.UsageError(message(error)) from None

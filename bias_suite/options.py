@@ -327,6 +327,17 @@ def read_settings(config: pytest.Config) -> Settings:
     )
 
 
+def given(config: pytest.Config) -> list[str]:
+    """Return the options of the command line that a detector's test needs to run again as it did."""
+    shown = []
+    for option in _OPTIONS:
+        value = config.getoption(f"bias_{option.name}")
+        if value is None or option.name in ("only", "require", "resume", "shard"):
+            continue
+        shown.append(option.flag if option.switch else f"{option.flag}={value}")
+    return shown
+
+
 def endpoint_key(at: str | None) -> str | None:
     """Return the key for an OpenAI-compatible endpoint, from the environment; None without an endpoint."""
     return os.environ.get("OPENAI_API_KEY") if at else None

@@ -19,6 +19,7 @@ import pytest
 
 from bias_suite import hooks, options
 from bias_suite.errors import BiasSuiteError, OptionError
+from bias_suite.imports import reach
 from bias_suite.reporting.text import message
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = options.read_settings(config)
     except OptionError as error:
         raise pytest.UsageError(message(error)) from None
+    if settings.model is not None:
+        reach(config.rootpath)
     _register_markers(config, tags(CATALOGUE))
     run_id = getattr(config, "workerinput", {}).get(_WORKER_INPUT) or uuid.uuid4().hex
     config.stash[_SESSION] = Session(config, settings, run_id)
@@ -266,8 +269,10 @@ def _outcome(session: Session, detector: Detector, request: pytest.FixtureReques
 def _again(item: pytest.Item, detector: Detector) -> str:
     """Return the command that runs a detector's test again."""
     if (item.config.rootpath / item.nodeid.partition("::")[0]).exists():
-        return f"pytest {shlex.quote(item.nodeid)}"
-    return f"pytest --pyargs bias_suite --bias-only {detector.id}"  # collected from an installed package
+        which = [item.nodeid]
+    else:  # collected from an installed package
+        which = ["--pyargs", "bias_suite", f"--bias-only={detector.id}"]
+    return shlex.join(["pytest", *which, *options.given(item.config)])
 
 
 def _settle(session: Session, outcome: Outcome, detector: Detector, again: str) -> None:

@@ -223,6 +223,16 @@ def test_the_model_may_be_any_module_on_pytests_pythonpath(gate: Gate) -> None:
     assert gate.summary()["run"]["model"] == "my_app.rag:build(k=2)"
 
 
+def test_the_model_may_lie_in_the_folder_that_pytest_runs_in(gate: Gate) -> None:
+    (gate.folder / "app.py").write_text("def build():\n    return lambda question: 'no'\n", encoding="utf-8")
+    (gate.folder / "tox.ini").unlink()
+    # -P: as with the script `pytest`, the current folder is not on the path by itself.
+    command = (sys.executable, "-P", "-m", "pytest", "-p", "bias_suite.plugin", "--pyargs", "bias_suite")
+    result = gate.pytester.run(*command, "--bias-model=app:build", "--bias-only=prompt_injection", timeout=60)
+    assert result.ret == pytest.ExitCode.OK, output(result)
+    assert {case["answer"] for case in gate.cases()} == {"no"}
+
+
 def test_the_model_under_test_is_a_fixture_for_ones_own_tests(gate: Gate) -> None:
     mine = gate.pytester.makepyfile(
         "def test_mine(rag_model):\n    assert 'migration' in rag_model.ask('What is it about?').answer\n"
@@ -325,14 +335,16 @@ def test_the_command_for_running_it_again_runs_just_that(gate: Gate, installed: 
     if not installed:
         shutil.copytree(PACKAGE, gate.folder / "bias_suite", ignore=shutil.ignore_patterns("__pycache__"))
     where = ["--pyargs", "bias_suite"] if installed else ["bias_suite"]
-    plain = ["-p", "bias_suite.plugin", "-p", "no:cacheprovider", "--bias-model=tests.bots:says_sorry"]
+    plain = ["-p", "bias_suite.plugin", "-p", "no:cacheprovider"]
     plain += [] if installed else ["-o", f"pythonpath=. {ROOT}"]
-    first = gate.pytester.runpytest_subprocess(*plain, *where, "--bias-only=small,other")
+    given = ("--bias-model=tests.bots:says_sorry", "--bias-limit=0.2", "--bias-only=small,other")
+    first = gate.pytester.runpytest_subprocess(*plain, *where, *given)
     commands = re.findall(r"^Run just this again: pytest (.*)$", first.stdout.str(), re.MULTILINE)
     assert len(commands) == 2
     again = gate.pytester.runpytest_subprocess(*plain, *shlex.split(commands[0]))
     again.assert_outcomes(failed=1)
     assert gate.verdicts() == {"small": "fail"}
+    assert gate.summary()["run"]["settings"]["limit"] == 0.2  # with the options of the run
 
 
 # Our own hooks
