@@ -62,6 +62,10 @@ class Results:
 
         if github.wanted(os.environ):
             ours.config.pluginmanager.register(github.GitHub(ours.settings, os.environ), "bias_suite.github")
+        from bias_suite.reporting.sarif import Sarif
+
+        sarif = Sarif(ours.settings, ours.plan.detectors, ours.redactor, ours.config.rootpath)
+        ours.config.pluginmanager.register(sarif, "bias_suite.sarif")
         if ours.settings.giskard_reports:
             from bias_suite.reporting.giskard_report import GiskardReports
 

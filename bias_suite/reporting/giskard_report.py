@@ -23,6 +23,7 @@ from bias_suite import files
 from bias_suite.cases import Case, read_cases
 from bias_suite.detectors import Detector, giskard
 from bias_suite.errors import ReportError
+from bias_suite.reporting.text import shortened, visible
 from bias_suite.sinks import jsonl
 
 HTML = "giskard.html"
@@ -34,12 +35,6 @@ SHOWN_LENGTH = 4_000
 KEPT_LENGTH = 100_000
 """Characters of a question, answer or reason in the AVID file."""
 
-# Control characters, marks that turn or hide text, and half characters. Not the joiners (U+200C and U+200D), which
-# Persian and emoji are written with.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
-    "\ud800-\udfff\U000e0000-\U000e0fff]"
-)
 # JSON may hold these as they are, but readers that split text into lines would break a line of ours there.
 _LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
@@ -143,7 +138,7 @@ def _findings(cases: Iterable[Case], detectors: Sequence[Detector]) -> list[_Fin
     judged: Counter[tuple[str, str]] = Counter()
     for case in cases:
         key = (case.detector, case.requirement)
-        judged[key] += case.verdict != "error"
+        judged[key] += case.verdict in ("passed", "failed")
         if case.verdict == "failed":
             failed[key].append(case)
     known = {detector.id: detector for detector in detectors}
@@ -246,23 +241,13 @@ def _examples(cases: Sequence[Case], text: Callable[[str], str]) -> list[dict[st
 
 def _shown(text: str) -> str:
     """Return text for the web page: cut, and with what cannot be seen as an escape."""
-    visible = _HIDDEN.sub(_escape, _cut(text, SHOWN_LENGTH).replace("\r\n", "\n")).replace("\t", " ")
     # Giskard's template takes a backslash before an n for a new line; with a joiner, which has no width, it does not.
-    return visible.replace("\\n", "\\\u2060n")
+    return visible(text, SHOWN_LENGTH).replace("\\n", "\\\u2060n")
 
 
 def _kept(text: str) -> str:
     """Return text for the AVID file: whole, as far as it is sane, and without what UTF-8 cannot hold."""
-    return _cut(text, KEPT_LENGTH).encode("utf-8", "backslashreplace").decode()
-
-
-def _cut(text: str, length: int) -> str:
-    # Cut before anything else: a model may answer with megabytes.
-    return text if len(text) <= length else f"{text[:length]}… (cut; {len(text):,} characters, whole in {jsonl.FILE})"
-
-
-def _escape(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")
+    return shortened(text, KEPT_LENGTH).encode("utf-8", "backslashreplace").decode()
 
 
 def _avid() -> Any:

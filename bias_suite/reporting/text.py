@@ -8,6 +8,12 @@ import re
 # "##vso[" anywhere (Azure).
 _ORDER = re.compile(r"(?<!\S)::(?=\w)|##(?=\w*\[)")
 _LONGEST = 1_500
+# Control characters, marks that turn or hide text, and half characters. Not the joiners (U+200C and U+200D), which
+# Persian and emoji are written with.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 
 
 def printable(text: str) -> str:
@@ -20,6 +26,18 @@ def printable(text: str) -> str:
     line = " ⏎ ".join(" ".join(part.split()) for part in text.split("\n"))
     shown = "".join(c if c.isprintable() else _escape(c) for c in line)
     return _ORDER.sub(lambda found: f"{found[0][0]}\\x{ord(found[0][1]):02x}", shown)
+
+
+def visible(text: str, length: int) -> str:
+    """Return the text for a page: its lines as they are, cut, and with what cannot be seen as an escape."""
+    lines = shortened(text, length).replace("\r\n", "\n")
+    return _HIDDEN.sub(lambda found: _escape(found[0]), lines).replace("\t", " ")
+
+
+def shortened(text: str, length: int) -> str:
+    """Return the text, cut to `length` characters with a note on how long it was and where all of it is."""
+    # Cut before anything else: a model may answer with megabytes.
+    return text if len(text) <= length else f"{text[:length]}… (cut; {len(text):,} characters, whole in cases.jsonl)"
 
 
 def message(error: object) -> str:
