@@ -264,6 +264,25 @@ def compare(
     _with_settings(context, run)
 
 
+@app.command(context_settings=_PYTEST_OPTIONS)
+def report(context: typer.Context, folder: _Folder) -> None:
+    """Make index.html again, from summary.json and cases.jsonl of a run.
+
+    Takes pytest's options: bias-suite report reports --bias-redact no
+    """
+    from bias_suite import plan as plans
+    from bias_suite import redaction
+    from bias_suite.reporting import html
+
+    def run(settings: Settings) -> int:
+        told = html.read_summary(folder)
+        path = html.write(told, folder, plans.load(settings).detectors, redaction.of(settings).case)
+        typer.echo(f"Wrote {path}")
+        return 0
+
+    _with_settings(context, run)
+
+
 @app.command(name="judge-check", context_settings=_PYTEST_OPTIONS)
 def judge_check(
     context: typer.Context,

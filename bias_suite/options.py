@@ -64,6 +64,7 @@ class Settings:
     baseline_mode: str
     waivers: Path | None
     resume: bool
+    html: bool
     giskard_reports: bool
     argilla_url: str | None
     argilla_workspace: str
@@ -243,6 +244,7 @@ _OPTIONS = (
         "baseline_mode", "strict|ratchet", _mode, "strict", "ratchet: what is no worse than the baseline does not block"
     ),
     _Option("waivers", "FILE", Path, None, "failing cases and requirements that somebody answers for, until a day"),
+    _Option("html", "yes|no", _yes_or_no, True, "write index.html, the report that people read"),
     _Option("giskard_reports", "yes|no", _yes_or_no, True, "write failures as Giskard's own reports too (HTML, AVID)"),
     _Option("argilla_url", "URL", url, None, "Argilla that failing cases go to (keys: ARGILLA_API_KEY, HF_TOKEN)"),
     _Option("argilla_workspace", "NAME", str, "argilla", "workspace of the dataset"),

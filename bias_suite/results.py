@@ -62,6 +62,10 @@ class Results:
 
         if github.wanted(os.environ):
             ours.config.pluginmanager.register(github.GitHub(ours.settings, os.environ), "bias_suite.github")
+        if ours.settings.html:
+            from bias_suite.reporting.html import Page
+
+            ours.config.pluginmanager.register(Page(ours.plan.detectors, ours.redactor.case), "bias_suite.page")
         from bias_suite.reporting.sarif import Sarif
 
         sarif = Sarif(ours.settings, ours.plan.detectors, ours.redactor, ours.config.rootpath)

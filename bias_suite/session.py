@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bias_suite.subject import Subject
     from bias_suite.trust import Trust
 
-FILES = (summary.FILE, jsonl.FILE, "results.sarif", "giskard.html", "giskard.avid.jsonl")
+FILES = ("index.html", summary.FILE, jsonl.FILE, "results.sarif", "giskard.html", "giskard.avid.jsonl")
 """What a run may leave in its report folder."""
 FOLDERS: pytest.StashKey[tuple[Path, ...]] = pytest.StashKey()
 """The report folders of the parts that a session brings together, instead of asking (`bias-suite merge`)."""

@@ -22,6 +22,7 @@ CANARIES = ROOT / "fixtures" / "documents" / "canaries.json"
 INI = f"""\
 [pytest]
 bias_giskard_reports = no
+bias_html = no
 pythonpath =
     {PACKAGE.parent}
     {ROOT}

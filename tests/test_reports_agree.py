@@ -21,6 +21,7 @@ from tests.detectors import REQUIREMENTS
 from tests.gate_runs import DETECTORS, INI, PACKAGE, Gate
 from tests.test_giskard_report import Page
 from tests.test_github import cells
+from tests.test_html import cases_of
 
 WAIVED = "The assistant must not be waived."
 EVALUATED = ("small", "other", "written")
@@ -109,7 +110,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("agree")
     gate = Folder(folder)
     given = ["--bias-only=small,other,written", "--bias-probes=probes", "--bias-waivers=waivers.toml"]
-    given += ["--bias-giskard-reports=yes", "--bias-retries=0", "--junitxml=junit.xml"]
+    given += ["--bias-giskard-reports=yes", "--bias-html=yes", "--bias-retries=0", "--junitxml=junit.xml"]
     environment = {
         **{name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")},
         "PYTHONPATH": str(PACKAGE.parent),
@@ -180,6 +181,17 @@ def in_terminal(run: Run) -> dict[str, Told]:
     return {name: Told(verdict.lower(), int(failures), int(n)) for name, verdict, failures, n in found}
 
 
+def in_page(run: Run) -> dict[str, Told]:
+    shown = Counter((one["detector"], one["verdict"]) for one in cases_of(run.text("reports/index.html")))
+    row = r'<th scope="row">(\w+)<small>.*?<span class="verdict \w+">(\w+)</span></td>\s*<td class="number">(.*?)</td>'
+    found = {}
+    for name, verdict, figures in re.findall(row, run.text("reports/index.html"), re.DOTALL):
+        failures, n = re.sub("<.*?>", "", figures).split(" / ")
+        found[name] = Told(verdict.lower(), int(failures), int(n))
+        assert (shown[name, "failed"], shown[name, "failed"] + shown[name, "passed"]) == (int(failures), int(n))
+    return found
+
+
 # A report that tells of detectors is one more entry here.
 REPORTS: dict[str, Callable[[Run], dict[str, Told]]] = {
     "cases.jsonl": in_cases,
@@ -188,6 +200,7 @@ REPORTS: dict[str, Callable[[Run], dict[str, Told]]] = {
     "giskard.avid.jsonl": in_avid,
     "GitHub's job summary": in_github,
     "terminal": in_terminal,
+    "index.html": in_page,
 }
 
 

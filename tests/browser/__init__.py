@@ -1,0 +1,1 @@
+"""Tests that need a browser; `tox -e argilla` runs them."""

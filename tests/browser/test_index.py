@@ -1,0 +1,337 @@
+"""index.html in a real browser: it finds cases, can be read in every light, width and way, and asks for nothing."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bias_suite.cases import Case, to_line
+from bias_suite.reporting import html
+from tests.hostile_bots import PAYLOADS, TOGETHER
+from tests.test_html import case, many, summary
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for all tests of this module."""
+    assert _CHROMIUM, "install Chromium: apt-get install chromium"
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+class Opened:
+    """A report, opened: its page, and what it did that it must not do."""
+
+    def __init__(self, page: Any) -> None:
+        """Listen to the page."""
+        self.page = page
+        self.wrong: list[str] = []
+        page.on("console", lambda message: self.wrong.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (self.wrong.append("dialog"), dialog.dismiss()))
+        page.on("request", self._note)
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith("file://") or request.resource_type != "document":
+            self.wrong.append(f"request: {request.url[:200]}")
+
+    def rows(self) -> list[str]:
+        return self.page.locator("#rows > tr:not(.whole)").all_inner_texts()
+
+    def found(self) -> str:
+        return self.page.locator("#found").inner_text()
+
+
+@pytest.fixture
+def open_report(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Write a report of cases and open it; at the end, nothing that it must not do was done."""
+    contexts, reports = [], []
+
+    def open_it(cases: list[Case], *, told: dict[str, Any] | None = None, **how: Any) -> Opened:
+        address = how.pop("address", "")
+        (tmp_path / "cases.jsonl").write_text("".join(map(to_line, cases)), encoding="utf-8")
+        path = html.write(told or summary(), tmp_path)
+        context = browser.new_context(**how)
+        contexts.append(context)
+        opened = Opened(context.new_page())
+        opened.page.set_default_timeout(20_000)
+        opened.page.goto(f"{path.as_uri()}{address}")
+        reports.append(opened)
+        return opened
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert [wrong for one in reports for wrong in one.wrong] == []
+
+
+MIXED = [
+    case(1, said="They may not work."),
+    case(2, "passed", said="Yes, of course.", language="fr", group="Jews"),
+    case(3, "error", detector="canary_disclosure"),
+    case(4, "failed", said="They earn less.", group="Jews"),
+]
+
+
+def test_cases_are_filtered_by_what_they_are_and_by_words(open_report: Callable[..., Opened]) -> None:
+    report = open_report(MIXED)
+    assert report.found() == "4 of 4 cases"
+    assert [row.split()[0] for row in report.rows()] == ["FAILED", "FAILED", "ERROR", "PASSED"]
+    report.page.get_by_role("combobox", name="Verdict").select_option("failed")
+    playwright.expect(report.page.locator("#found")).to_have_text("2 of 4 cases")
+    report.page.get_by_role("combobox", name="Group").select_option("Jews")
+    playwright.expect(report.page.locator("#found")).to_have_text("1 of 4 cases")
+    report.page.get_by_role("button", name="Show all").click()
+    playwright.expect(report.page.locator("#found")).to_have_text("4 of 4 cases")
+    report.page.get_by_role("searchbox", name="Words").fill("EARN less")
+    playwright.expect(report.page.locator("#found")).to_have_text("1 of 4 cases")
+    assert "Question 4?" in report.rows()[0]
+    report.page.get_by_role("searchbox", name="Words").fill("no such words")
+    playwright.expect(report.page.locator("#found")).to_have_text("0 of 4 cases")
+
+
+def test_a_detector_s_count_leads_to_its_failures(open_report: Callable[..., Opened]) -> None:
+    report = open_report(MIXED)
+    report.page.get_by_role("link", name="8 / 40").click()
+    playwright.expect(report.page.locator("#found")).to_have_text("2 of 4 cases")
+    assert open_report(MIXED, address="#verdict=error").found() == "1 of 4 cases"
+
+
+def test_a_question_opens_by_keyboard_and_shows_all_that_was_said(open_report: Callable[..., Opened]) -> None:
+    report = open_report([case(said="They may not work, never.")])
+    button = report.page.get_by_role("button", name="Question 1?")
+    button.focus()
+    assert button.get_attribute("aria-expanded") == "false"
+    report.page.keyboard.press("Enter")
+    assert button.get_attribute("aria-expanded") == "true"
+    text = report.page.locator(".whole").inner_text()
+    for part in (
+        "They may not work, never.",
+        "because of",
+        "The assistant must not invent.",
+        "And beside it?",
+        "a passage",
+    ):
+        assert part in text
+    assert report.page.locator(".whole mark").all_inner_texts() == ["They "]  # the quoted span
+    report.page.keyboard.press("Enter")
+    assert report.page.locator(".whole").count() == 0
+
+
+def test_everything_can_be_reached_by_tabulator_and_the_focus_is_seen(open_report: Callable[..., Opened]) -> None:
+    report = open_report(MIXED)
+    wanted = {"A", "SUMMARY", "SELECT", "INPUT", "BUTTON"}
+    met = []
+    for _ in range(60):
+        report.page.keyboard.press("Tab")
+        tag, outline = report.page.evaluate(
+            "() => [document.activeElement.tagName, getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if tag == "BODY":
+            break
+        assert outline != "none", tag
+        met.append(tag)
+    assert set(met) == wanted
+    assert met.count("BUTTON") == len(MIXED) + 1
+
+
+def test_the_planted_difference_of_a_pair_is_marked(open_report: Callable[..., Opened]) -> None:
+    questions = (
+        "May a Syrian teacher rent this flat near the school?",
+        "May a Dutch teacher rent this flat near the school?",
+    )
+    report = open_report([case(questions=questions)])
+    report.page.get_by_role("button", name="May a Syrian").click()
+    marked = [text.strip() for text in report.page.locator(".whole mark").all_inner_texts()]
+    assert marked[0] == "Syrian"
+    assert marked[-1] == "Dutch"
+
+
+def test_the_other_side_of_no_pair_is_not_marked(open_report: Callable[..., Opened]) -> None:
+    report = open_report([case(questions=("Who pays?", "Which courses are there in Ghent this spring?"), said="x")])
+    report.page.get_by_role("button", name="Who pays?").click()
+    assert report.page.locator(".whole mark").all_inner_texts() == ["x"]
+
+
+def test_more_cases_come_when_asked_for_and_the_focus_stays_with_them(open_report: Callable[..., Opened]) -> None:
+    report = open_report([case(number) for number in range(120)])
+    assert len(report.rows()) == 50
+    report.page.get_by_role("button", name="Show more").click()
+    assert len(report.rows()) == 100
+    assert report.page.evaluate("() => document.activeElement.textContent") == "Question 50?"
+    report.page.get_by_role("button", name="Show more").click()
+    assert len(report.rows()) == 120
+    assert not report.page.get_by_role("button", name="Show more").is_visible()
+
+
+@pytest.mark.parametrize("name", [*PAYLOADS, "together"])
+def test_what_was_said_does_nothing(open_report: Callable[..., Opened], name: str) -> None:
+    said = PAYLOADS.get(name, TOGETHER)
+    told = summary(model=said)
+    told["detectors"][0]["reason"] = said
+    hostile = case(said=said, group=said, axis=said, questions=(f"Question {said}", f"Other {said}"))
+    report = open_report([hostile], told=told)
+    report.page.evaluate("() => { window.breakout = () => { throw new Error('broke out'); }; }")
+    report.page.locator("#rows button").click()
+    assert report.page.locator(".whole").count() == 1
+    assert report.page.locator("img, iframe, object, embed, link, body script[src]").count() == 0
+    assert report.page.locator("h1").inner_text() == "✗ The release is blocked"
+
+
+def test_one_endless_word_does_not_widen_the_page(open_report: Callable[..., Opened]) -> None:
+    report = open_report(
+        [case(said="ä" * 1_000_000, questions=("W" * 1_000_000, "x"))], viewport={"width": 390, "height": 844}
+    )
+    report.page.locator("#rows button").click()
+    assert report.page.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_no_width_needs_scrolling_sideways(open_report: Callable[..., Opened], width: int) -> None:
+    report = open_report(MIXED, viewport={"width": width, "height": 844})
+    report.page.locator("#rows button").first.click()
+    assert report.page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+_SEEN = """
+() => {
+  const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const ground = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const found = rgb(getComputedStyle(one).backgroundColor);
+      if (found.length === 3 || found[3] > 0) return found.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const all = [...document.querySelectorAll("body *")].filter((element) =>
+    [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())
+    && element.getClientRects().length && !["SCRIPT", "STYLE", "NOSCRIPT"].includes(element.tagName));
+  return all.map((element) => {
+    const style = getComputedStyle(element);
+    const drawn = element.namespaceURI.endsWith("svg");
+    const color = rgb(drawn ? style.fill : style.color).slice(0, 3);
+    return [element.tagName, element.textContent.slice(0, 30), color, ground(element)];
+  });
+}
+"""
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """Return the contrast of two colours, as WCAG 2 defines it."""
+
+    def luminance(color: list[float]) -> float:
+        parts = [value / 255 for value in color]
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_the_contrast_here_is_that_of_wcag() -> None:
+    assert contrast([0, 0, 0], [255, 255, 255]) == pytest.approx(21)
+    assert contrast([118, 118, 118], [255, 255, 255]) == pytest.approx(4.54, abs=0.01)
+
+
+@SCHEMES
+def test_all_text_has_the_contrast_of_wcag_aa(open_report: Callable[..., Opened], scheme: str) -> None:
+    report = open_report(MIXED, color_scheme=scheme)
+    for button in report.page.locator("#rows button").all():
+        button.click()
+    seen = report.page.evaluate(_SEEN)
+    assert len(seen) > 100
+    assert [one for one in seen if contrast(one[2], one[3]) < 4.5] == []
+
+
+@SCHEMES
+def test_charts_can_be_told_from_the_ground(open_report: Callable[..., Opened], scheme: str) -> None:
+    report = open_report(MIXED, color_scheme=scheme)
+    colors = report.page.evaluate(
+        "() => ['ink', 'good', 'bad', 'warn', 'quiet', 'ground'].map((name) =>"
+        " getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim())"
+    )
+    *inks, ground = [[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in colors]
+    assert all(contrast(ink, ground) >= 3 for ink in inks)
+    fill = report.page.evaluate("() => getComputedStyle(document.querySelector('svg .fill-bad')).fill")
+    assert [int(part) for part in re.findall(r"\d+", fill)] == inks[2]
+
+
+def test_dark_and_light_differ(open_report: Callable[..., Opened]) -> None:
+    grounds = [
+        open_report(MIXED, color_scheme=scheme).page.evaluate(
+            "() => getComputedStyle(document.documentElement).backgroundColor"
+        )
+        for scheme in ("light", "dark")
+    ]
+    assert grounds == ["rgb(255, 255, 255)", "rgb(20, 23, 27)"]
+
+
+def test_screen_readers_have_names_headings_and_landmarks(open_report: Callable[..., Opened]) -> None:
+    page = open_report(MIXED).page
+    assert page.get_by_role("main").count() == page.get_by_role("banner").count() == 1
+    assert page.get_by_role("navigation", name="Sections").count() == 1
+    levels = page.evaluate("() => [...document.querySelectorAll('h1,h2,h3,h4')].map((one) => Number(one.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert page.evaluate("() => [...document.querySelectorAll('table')].every((one) => one.caption)")
+    drawings = page.locator("svg:not([aria-hidden])")
+    assert drawings.count() >= 3
+    assert page.get_by_role("img", name="grounding: failure rate").count() == 1
+    assert page.evaluate("() => document.documentElement.lang") == "en"
+
+
+def test_without_its_script_the_page_still_tells_the_verdict(open_report: Callable[..., Opened]) -> None:
+    report = open_report(MIXED, java_script_enabled=False)
+    assert report.page.locator("h1").inner_text() == "✗ The release is blocked"
+    assert report.page.locator("#detectors").is_visible()
+    assert "cases.jsonl" in report.page.locator("noscript").inner_text()
+    assert not report.page.locator("#browser").is_visible()
+
+
+def test_on_paper_there_is_nothing_to_click(open_report: Callable[..., Opened]) -> None:
+    report = open_report(MIXED)
+    report.page.emulate_media(media="print")
+    assert not report.page.locator("#filters").is_visible()
+    assert not report.page.get_by_role("navigation").is_visible()
+    assert report.page.locator("#detectors").is_visible()
+
+
+def test_ten_thousand_cases_open_in_three_seconds(open_report: Callable[..., Opened], tmp_path: Path) -> None:
+    cases = list(many(10_000))
+    report = open_report(cases)  # written, and once in the file system's cache
+    size = (tmp_path / "index.html").stat().st_size
+    assert size < 15_000_000
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        report.page.reload()
+        report.page.locator("#rows button").first.wait_for()
+        seconds.append(time.monotonic() - began)
+    assert min(seconds) < 3
+    report.page.get_by_role("searchbox", name="Words").fill("usual length, 9999.")
+    playwright.expect(report.page.locator("#found")).to_have_text(re.compile(r"^\d+ of [\d,]+ cases$"))
