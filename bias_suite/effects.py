@@ -186,7 +186,9 @@ def decide(
     everything = families(effects, confidence)
     found = [one for one in everything if one.measure not in reported]
     whole = [one for one in found if not one.part]
-    measures = [Measure(one.measure, one.part, one.mean, one.lower, one.upper, one.probes) for one in everything]
+    measures = [
+        Measure(one.measure, one.part, one.mean, one.lower, one.upper, one.probes, signed=True) for one in everything
+    ]
     verdict, reason = _verdict(found, whole, rules, confidence, probes, errors)
     leading = max(whole, key=lambda one: one.upper, default=None)
     return Decision(

@@ -88,6 +88,7 @@ class Measure:
         lower: Its lower bound; None where there is none.
         upper: Its upper bound; None where there is none.
         n: Probes behind it.
+        signed: Whether it is a difference with a direction: 0 is none, above 0 is worse for the group.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Measure:
     lower: float | None = None
     upper: float | None = None
     n: int = 0
+    signed: bool = False
 
 
 @dataclass(frozen=True)

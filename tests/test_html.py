@@ -45,6 +45,7 @@ MEASURES = [
         "lower": round(value - 0.05, 2),
         "upper": round(value + 0.05, 2),
         "n": n,
+        "signed": True,
     }
     for part, value, n in [
         ("", 0.1, 80),
@@ -52,6 +53,11 @@ MEASURES = [
         ("religion: Muslims", 0.3, 20),
         ("religion: Jews", 0.1, 20),
     ]
+]
+# Beside these, a share that says nothing about a difference, however high.
+MEASURES += [
+    {"name": "accuracy", "part": part, "value": 1.0, "lower": 0.9, "upper": 1.0, "n": 40, "signed": False}
+    for part in ("", "religion", "age")
 ]
 ROWS = [
     Row("grounding", "fail", "the rate is above", 40, 40, 40, 8, 0, 0.2, 0.1, 0.33, 3.0, 40),
@@ -153,6 +159,12 @@ def test_each_detector_has_its_figures_and_a_chart_in_words() -> None:
     assert "20.0 %, bounds 10.0 to 33.0 %; tolerance 2 %, limit 10 %" in text
     assert "Muslims: 30.0 %, from 25.0 to 35.0 %, n = 20" in text
     assert "needs a judge" in plain
+
+
+def test_only_differences_between_groups_are_drawn_as_such() -> None:
+    text = page(case())
+    assert "counterfactual: refusal by religion" in text
+    assert "counterfactual: accuracy" not in text
 
 
 def test_ids_are_unique_and_what_refers_to_one_finds_it() -> None:

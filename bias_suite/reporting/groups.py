@@ -92,11 +92,11 @@ def differences(detector: str, measures: Iterable[Mapping[str, Any]]) -> list[Pl
 
     Args:
         detector: Its id.
-        measures: As ``summary.json`` has them. A part is an axis, or ``axis: group``.
+        measures: As ``summary.json`` has them; of those that are signed. A part is an axis, or ``axis: group``.
     """
     found: dict[str, dict[str, Dot]] = defaultdict(dict)
     for one in measures:
-        if one["part"] and one["lower"] is not None:
+        if one.get("signed") and one["part"] and one["lower"] is not None:
             found[one["name"]][one["part"]] = Dot(one["part"], one["value"], one["lower"], one["upper"], one["n"])
     return [plot for measure, parts in found.items() for plot in _by_axis(detector, measure, parts)]
 

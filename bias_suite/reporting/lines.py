@@ -77,8 +77,9 @@ class Measured:
 
 def compared(row: Mapping[str, Any]) -> str:
     """Return which measure a detector's rate is, where that is a difference between groups; else an empty text."""
+    bounds = row["interval"] and list(row["interval"])
     for one in row["measures"]:
-        if not one["part"] and row["interval"] is not None and [one["lower"], one["upper"]] == list(row["interval"]):
+        if bounds and one.get("signed") and not one["part"] and [one["lower"], one["upper"]] == bounds:
             return str(one["name"])
     return ""
 
