@@ -242,6 +242,7 @@ def compare(
     context: typer.Context,
     before: Annotated[Path, typer.Argument(metavar="A", help="Report folder of a run.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="Report folder of another.")],
+    html: Annotated[Path | None, typer.Option(help="Write it as a page, too, with the probes that differ.")] = None,
 ) -> None:
     """Say what changed from one run to another, with paired tests: which of two models, or prompts, is better.
 
@@ -249,7 +250,7 @@ def compare(
     """
     from rich.console import Console
 
-    from bias_suite import comparing, evaluation
+    from bias_suite import comparing, evaluation, redaction
     from bias_suite import plan as plans
     from bias_suite.reporting import compared
 
@@ -259,6 +260,11 @@ def compare(
         held_to = {detector.id: evaluation.rules_of(detector, settings) for detector in plan.detectors}
         found = comparing.changes(first, second, plan.detectors, held_to)
         compared.show(first, second, found, Console(highlight=False))
+        if html is not None:
+            from bias_suite.reporting import compared_page
+
+            compared_page.write(html, first, second, found, plan.detectors, redaction.of(settings).case)
+            typer.echo(f"Wrote {html}")
         return 0
 
     _with_settings(context, run)
@@ -273,9 +279,10 @@ def report(context: typer.Context, folder: _Folder) -> None:
     from bias_suite import plan as plans
     from bias_suite import redaction
     from bias_suite.reporting import html
+    from bias_suite.reporting import summary as summaries
 
     def run(settings: Settings) -> int:
-        told = html.read_summary(folder)
+        told = summaries.read(folder)
         path = html.write(told, folder, plans.load(settings).detectors, redaction.of(settings).case)
         typer.echo(f"Wrote {path}")
         return 0

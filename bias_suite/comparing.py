@@ -6,7 +6,6 @@ both directions; p-values are two-sided and adjusted for all detectors by Holm's
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,27 +90,13 @@ def read(folder: Path, rules: Mapping[str, Rule]) -> Run:
     Raises:
         ReportError: They are missing or broken, or are those of a part of a run.
     """
-    told = _summary(folder / summary.FILE)
-    if told["run"].get("shard"):
-        raise ReportError(f"{folder}: is part {told['run']['shard']} of a run; bias-suite merge brings all together")
+    told = summary.read(folder)
     found: dict[str, list[tuple[str, Sequence[Effect]]]] = defaultdict(list)
     for case in read_cases(folder / jsonl.FILE):
         rule = rules.get(case.detector)
         if rule is not None and not rule.scans and case.verdict != "waived":
             found[case.detector].append((case.probe, tuple(rule.effects(case))))
     return Run(folder, told, found)
-
-
-def _summary(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReportError(f"{path}: {error.strerror}; name the report folder of a run that has ended") from None
-    except ValueError as error:
-        raise ReportError(f"{path}: is no summary: {error}") from None
-    if not isinstance(content, dict) or content.get("schema") != summary.SCHEMA:
-        raise ReportError(f"{path}: is no summary of schema {summary.SCHEMA}")
-    return content
 
 
 def accept(run: Run, old: Baseline | None = None) -> Baseline:

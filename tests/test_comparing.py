@@ -86,7 +86,7 @@ def test_runs_that_cannot_be_read_are_told(gate: Gate) -> None:
 
 def test_a_part_of_a_run_is_no_run(gate: Gate) -> None:
     folder = run_into(gate, "part", "--bias-shard=1/2")
-    with pytest.raises(ReportError, match="part: is part 1/2 of a run; bias-suite merge brings all together"):
+    with pytest.raises(ReportError, match="part: is part 1/2 of a run; `bias-suite merge` brings all together"):
         comparing.read(folder, {})
 
 

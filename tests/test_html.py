@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from bias_suite.cases import Answer, Case, Verdict, make_case, to_line
-from bias_suite.errors import ReportError
 from bias_suite.probes import Probe
 from bias_suite.reporting import embedded, html
 from bias_suite.reporting.summary import Row, document
@@ -238,8 +237,8 @@ def test_the_order_of_cases_and_the_time_change_nothing() -> None:
 def test_two_processes_make_the_same_page(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps(summary()), encoding="utf-8")
     (tmp_path / "cases.jsonl").write_text("".join(to_line(case(n)) for n in range(5)), encoding="utf-8")
-    command = "import sys; from pathlib import Path; from bias_suite.reporting import html; f = Path(sys.argv[1]); "
-    command += "html.write(html.read_summary(f), f)"
+    command = "import sys; from pathlib import Path; from bias_suite.reporting import html, summary; "
+    command += "f = Path(sys.argv[1]); html.write(summary.read(f), f)"
     pages = []
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": "Asia/Tokyo" if seed == "1" else "UTC"}
@@ -359,7 +358,7 @@ def test_the_command_makes_the_same_page_again(gate: Gate) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot read the summary"), ("{", "not a summary"), ("{}", "not a summary of schema 1")],
+    [(None, "No such file"), ("{", "is no summary"), ("{}", "is no summary of schema 1")],
 )
 def test_the_command_says_what_is_wrong(gate: Gate, content: str | None, message: str) -> None:
     gate.reports.mkdir()
@@ -369,9 +368,3 @@ def test_the_command_says_what_is_wrong(gate: Gate, content: str | None, message
     assert status == pytest.ExitCode.USAGE_ERROR
     assert message in " ".join(text.split())
     assert "Traceback" not in text
-
-
-def test_a_page_of_a_part_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "summary.json").write_text(json.dumps(summary(shard="1/2")), encoding="utf-8")
-    with pytest.raises(ReportError, match="`bias-suite merge` makes its report"):
-        html.read_summary(tmp_path)

@@ -7,16 +7,10 @@ chatbot said is text wherever it stands.
 
 from __future__ import annotations
 
-import base64
-import datetime
-import functools
-import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files as resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,18 +18,12 @@ from bias_suite import files
 from bias_suite.cases import Case, read_cases
 from bias_suite.detectors import CATALOGUE, Detector
 from bias_suite.errors import ReportError
-from bias_suite.reporting import charts, embedded, groups, lines
-from bias_suite.reporting import summary as summaries
+from bias_suite.reporting import charts, embedded, groups, lines, pages
 from bias_suite.reporting.charts import Scale
-from bias_suite.reporting.text import figure, visible
 from bias_suite.sinks import jsonl
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 FILE = "index.html"
 _TEMPLATE = "index.html.jinja"
-_LONGEST = 2_000
 _HOLDING = ("fail", "error", "inconclusive")
 _ENDED = {
     0: "every test passed or was skipped",
@@ -45,7 +33,6 @@ _ENDED = {
     4: "pytest was used wrongly",
     5: "no test was run",
 }
-_PARTS = {"run": dict, "detectors": list, "calls": dict, "tokens": dict, "exit_status": int}
 
 
 class Page:
@@ -92,28 +79,6 @@ def write(
     return path
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Return the summary of a run.
-
-    Raises:
-        ReportError: There is none, or it is of a part of a run.
-    """
-    path = folder / summaries.FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReportError(f"{path}: cannot read the summary: {error.strerror}") from None
-    except ValueError as error:
-        raise ReportError(f"{path}: not a summary: {error}") from None
-    if not isinstance(content, dict) or content.get("schema") != summaries.SCHEMA:
-        raise ReportError(f"{path}: not a summary of schema {summaries.SCHEMA}")
-    if wrong := [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]:
-        raise ReportError(f"{path}: not a summary: {', '.join(wrong)} is missing or of another kind")
-    if content["run"].get("shard"):
-        raise ReportError(f"{path}: of a part of a run, which decides nothing: `bias-suite merge` makes its report")
-    return content
-
-
 def render(
     summary: Mapping[str, Any],
     cases: Callable[[], Iterable[Case]],
@@ -144,7 +109,7 @@ def render(
         differences = [plot for row in evaluated for plot in groups.differences(row["id"], row["measures"])]
         plots = lines.draw([*differences, *failures.plots(settings["confidence"])], settings["limit"])
         axes = {False: charts.axis("axis-rates", Scale()), True: charts.axis("axis-differences", signed)}
-    yield from _template().generate(
+    yield from pages.template(_TEMPLATE).generate(
         summary=summary,
         ended=_ENDED.get(summary["exit_status"], "pytest says no more"),
         lines=told,
@@ -163,47 +128,3 @@ def _by_reason(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     for row in rows:
         found[row["reason"]].append(row["id"])
     return found
-
-
-@functools.cache
-def _template() -> Template:
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_inert,
-    )
-    filters: dict[str, Any] = {
-        "digest": lambda text: base64.b64encode(hashlib.sha256(str(text).encode()).digest()).decode(),
-        "figure": figure,
-        "percent": lambda rate: f"{100 * rate:.1f} %",
-        "span": lambda interval, signed=False: lines.span(*interval, signed=signed),
-        "thousands": lambda number: f"{number:,}",
-        "duration": _duration,
-        "moment": _moment,
-    }
-    environment.filters.update(filters)
-    return environment.from_string(resources("bias_suite.reporting").joinpath(_TEMPLATE).read_text(encoding="utf-8"))
-
-
-def _inert(value: Any) -> Any:
-    """Return what the template shows, with what cannot be seen as an escape; what is HTML already as it is."""
-    return visible(value, _LONGEST) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(hours or minutes)
-    return " ".join([*parts, f"{rest} s"]) if seconds >= 10 else f"{seconds:.1f} s"
-
-
-def _moment(started: str) -> str:
-    """Return a point in time for people; the text as it is where it is none."""
-    try:
-        return f"{datetime.datetime.fromisoformat(started):%Y-%m-%d %H:%M %Z}".strip()
-    except ValueError:
-        return started

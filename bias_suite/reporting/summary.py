@@ -21,6 +21,7 @@ FILE = "summary.json"
 Price = Callable[[int, int], float | None]
 """Takes prompt and completion tokens; returns US dollars, or None where it does not know."""
 SCHEMA = 1
+_PARTS = {"run": dict, "detectors": list, "calls": dict, "tokens": dict, "exit_status": int}
 # pytest carries these from a worker to the controller, and writes them into JUnit files as they are.
 PREFIX = "bias_"
 
@@ -282,3 +283,30 @@ def commit(folder: Path) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return the summary of a run that has ended.
+
+    Args:
+        folder: Its report folder.
+
+    Raises:
+        ReportError: There is none, or it is of a part of a run.
+    """
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror}; name the report folder of a run that has ended") from None
+    except ValueError as error:
+        raise ReportError(f"{path}: is no summary: {error}") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise ReportError(f"{path}: is no summary of schema {SCHEMA}")
+    if wrong := [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]:
+        raise ReportError(f"{path}: is no summary: {', '.join(wrong)} is missing or of another kind")
+    if content["run"].get("shard"):
+        raise ReportError(
+            f"{folder}: is part {content['run']['shard']} of a run; `bias-suite merge` brings all together"
+        )
+    return content

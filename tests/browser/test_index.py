@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,79 +13,38 @@ import pytest
 
 from bias_suite.cases import Case, to_line
 from bias_suite.reporting import html
+from tests.browser.conftest import Opened
+from tests.browser.seeing import SEEN, contrast
 from tests.hostile_bots import PAYLOADS, TOGETHER
 from tests.test_html import case, many, summary
 
-playwright = pytest.importorskip("playwright.sync_api")
-
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+expect = pytest.importorskip("playwright.sync_api").expect
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A browser for all tests of this module."""
-    assert _CHROMIUM, "install Chromium: apt-get install chromium"
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
-        try:
-            yield opened
-        finally:
-            opened.close()
+class Report:
+    """The report, opened."""
 
-
-class Opened:
-    """A report, opened: its page, and what it did that it must not do."""
-
-    def __init__(self, page: Any) -> None:
-        """Listen to the page."""
-        self.page = page
-        self.wrong: list[str] = []
-        page.on("console", lambda message: self.wrong.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (self.wrong.append("dialog"), dialog.dismiss()))
-        page.on("request", self._note)
-
-    def _note(self, request: Any) -> None:
-        if not request.url.startswith("file://") or request.resource_type != "document":
-            self.wrong.append(f"request: {request.url[:200]}")
+    def __init__(self, opened: Opened) -> None:
+        """Take its page."""
+        self.page = opened.page
 
     def rows(self) -> list[str]:
-        return self.page.locator("#rows > tr:not(.whole)").all_inner_texts()
+        return list(self.page.locator("#rows > tr:not(.whole)").all_inner_texts())
 
     def found(self) -> str:
-        return self.page.locator("#found").inner_text()
+        return str(self.page.locator("#found").inner_text())
 
 
 @pytest.fixture
-def open_report(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
-    """Write a report of cases and open it; at the end, nothing that it must not do was done."""
-    contexts, reports = [], []
+def open_report(visit: Callable[..., Opened], tmp_path: Path) -> Callable[..., Report]:
+    """Write a report of cases and open it."""
 
-    def open_it(cases: list[Case], *, told: dict[str, Any] | None = None, **how: Any) -> Opened:
-        address = how.pop("address", "")
+    def open_it(cases: list[Case], *, told: dict[str, Any] | None = None, **how: Any) -> Report:
         (tmp_path / "cases.jsonl").write_text("".join(map(to_line, cases)), encoding="utf-8")
-        path = html.write(told or summary(), tmp_path)
-        context = browser.new_context(**how)
-        contexts.append(context)
-        opened = Opened(context.new_page())
-        opened.page.set_default_timeout(20_000)
-        opened.page.goto(f"{path.as_uri()}{address}")
-        reports.append(opened)
-        return opened
+        return Report(visit(html.write(told or summary(), tmp_path), **how))
 
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert [wrong for one in reports for wrong in one.wrong] == []
+    return open_it
 
 
 MIXED = [
@@ -97,31 +55,31 @@ MIXED = [
 ]
 
 
-def test_cases_are_filtered_by_what_they_are_and_by_words(open_report: Callable[..., Opened]) -> None:
+def test_cases_are_filtered_by_what_they_are_and_by_words(open_report: Callable[..., Report]) -> None:
     report = open_report(MIXED)
     assert report.found() == "4 of 4 cases"
     assert [row.split()[0] for row in report.rows()] == ["FAILED", "FAILED", "ERROR", "PASSED"]
     report.page.get_by_role("combobox", name="Verdict").select_option("failed")
-    playwright.expect(report.page.locator("#found")).to_have_text("2 of 4 cases")
+    expect(report.page.locator("#found")).to_have_text("2 of 4 cases")
     report.page.get_by_role("combobox", name="Group").select_option("Jews")
-    playwright.expect(report.page.locator("#found")).to_have_text("1 of 4 cases")
+    expect(report.page.locator("#found")).to_have_text("1 of 4 cases")
     report.page.get_by_role("button", name="Show all").click()
-    playwright.expect(report.page.locator("#found")).to_have_text("4 of 4 cases")
+    expect(report.page.locator("#found")).to_have_text("4 of 4 cases")
     report.page.get_by_role("searchbox", name="Words").fill("EARN less")
-    playwright.expect(report.page.locator("#found")).to_have_text("1 of 4 cases")
+    expect(report.page.locator("#found")).to_have_text("1 of 4 cases")
     assert "Question 4?" in report.rows()[0]
     report.page.get_by_role("searchbox", name="Words").fill("no such words")
-    playwright.expect(report.page.locator("#found")).to_have_text("0 of 4 cases")
+    expect(report.page.locator("#found")).to_have_text("0 of 4 cases")
 
 
-def test_a_detector_s_count_leads_to_its_failures(open_report: Callable[..., Opened]) -> None:
+def test_a_detector_s_count_leads_to_its_failures(open_report: Callable[..., Report]) -> None:
     report = open_report(MIXED)
     report.page.get_by_role("link", name="8 / 40").click()
-    playwright.expect(report.page.locator("#found")).to_have_text("2 of 4 cases")
+    expect(report.page.locator("#found")).to_have_text("2 of 4 cases")
     assert open_report(MIXED, address="#verdict=error").found() == "1 of 4 cases"
 
 
-def test_a_question_opens_by_keyboard_and_shows_all_that_was_said(open_report: Callable[..., Opened]) -> None:
+def test_a_question_opens_by_keyboard_and_shows_all_that_was_said(open_report: Callable[..., Report]) -> None:
     report = open_report([case(said="They may not work, never.")])
     button = report.page.get_by_role("button", name="Question 1?")
     button.focus()
@@ -142,7 +100,7 @@ def test_a_question_opens_by_keyboard_and_shows_all_that_was_said(open_report: C
     assert report.page.locator(".whole").count() == 0
 
 
-def test_everything_can_be_reached_by_tabulator_and_the_focus_is_seen(open_report: Callable[..., Opened]) -> None:
+def test_everything_can_be_reached_by_tabulator_and_the_focus_is_seen(open_report: Callable[..., Report]) -> None:
     report = open_report(MIXED)
     wanted = {"A", "SUMMARY", "SELECT", "INPUT", "BUTTON"}
     met = []
@@ -159,7 +117,7 @@ def test_everything_can_be_reached_by_tabulator_and_the_focus_is_seen(open_repor
     assert met.count("BUTTON") == len(MIXED) + 1
 
 
-def test_the_planted_difference_of_a_pair_is_marked(open_report: Callable[..., Opened]) -> None:
+def test_the_planted_difference_of_a_pair_is_marked(open_report: Callable[..., Report]) -> None:
     questions = (
         "May a Syrian teacher rent this flat near the school?",
         "May a Dutch teacher rent this flat near the school?",
@@ -171,13 +129,13 @@ def test_the_planted_difference_of_a_pair_is_marked(open_report: Callable[..., O
     assert marked[-1] == "Dutch"
 
 
-def test_the_other_side_of_no_pair_is_not_marked(open_report: Callable[..., Opened]) -> None:
+def test_the_other_side_of_no_pair_is_not_marked(open_report: Callable[..., Report]) -> None:
     report = open_report([case(questions=("Who pays?", "Which courses are there in Ghent this spring?"), said="x")])
     report.page.get_by_role("button", name="Who pays?").click()
     assert report.page.locator(".whole mark").all_inner_texts() == ["x"]
 
 
-def test_more_cases_come_when_asked_for_and_the_focus_stays_with_them(open_report: Callable[..., Opened]) -> None:
+def test_more_cases_come_when_asked_for_and_the_focus_stays_with_them(open_report: Callable[..., Report]) -> None:
     report = open_report([case(number) for number in range(120)])
     assert len(report.rows()) == 50
     report.page.get_by_role("button", name="Show more").click()
@@ -189,7 +147,7 @@ def test_more_cases_come_when_asked_for_and_the_focus_stays_with_them(open_repor
 
 
 @pytest.mark.parametrize("name", [*PAYLOADS, "together"])
-def test_what_was_said_does_nothing(open_report: Callable[..., Opened], name: str) -> None:
+def test_what_was_said_does_nothing(open_report: Callable[..., Report], name: str) -> None:
     said = PAYLOADS.get(name, TOGETHER)
     told = summary(model=said)
     told["detectors"][0]["reason"] = said
@@ -202,7 +160,7 @@ def test_what_was_said_does_nothing(open_report: Callable[..., Opened], name: st
     assert report.page.locator("h1").inner_text() == "✗ The release is blocked"
 
 
-def test_one_endless_word_does_not_widen_the_page(open_report: Callable[..., Opened]) -> None:
+def test_one_endless_word_does_not_widen_the_page(open_report: Callable[..., Report]) -> None:
     report = open_report(
         [case(said="ä" * 1_000_000, questions=("W" * 1_000_000, "x"))], viewport={"width": 390, "height": 844}
     )
@@ -211,45 +169,10 @@ def test_one_endless_word_does_not_widen_the_page(open_report: Callable[..., Ope
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_no_width_needs_scrolling_sideways(open_report: Callable[..., Opened], width: int) -> None:
+def test_no_width_needs_scrolling_sideways(open_report: Callable[..., Report], width: int) -> None:
     report = open_report(MIXED, viewport={"width": width, "height": 844})
     report.page.locator("#rows button").first.click()
     assert report.page.evaluate("() => document.documentElement.scrollWidth") <= width
-
-
-_SEEN = """
-() => {
-  const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
-  const ground = (element) => {
-    for (let one = element; one; one = one.parentElement) {
-      const found = rgb(getComputedStyle(one).backgroundColor);
-      if (found.length === 3 || found[3] > 0) return found.slice(0, 3);
-    }
-    return [255, 255, 255];
-  };
-  const all = [...document.querySelectorAll("body *")].filter((element) =>
-    [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())
-    && element.getClientRects().length && !["SCRIPT", "STYLE", "NOSCRIPT"].includes(element.tagName));
-  return all.map((element) => {
-    const style = getComputedStyle(element);
-    const drawn = element.namespaceURI.endsWith("svg");
-    const color = rgb(drawn ? style.fill : style.color).slice(0, 3);
-    return [element.tagName, element.textContent.slice(0, 30), color, ground(element)];
-  });
-}
-"""
-
-
-def contrast(one: list[float], other: list[float]) -> float:
-    """Return the contrast of two colours, as WCAG 2 defines it."""
-
-    def luminance(color: list[float]) -> float:
-        parts = [value / 255 for value in color]
-        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
 
 
 def test_the_contrast_here_is_that_of_wcag() -> None:
@@ -258,17 +181,17 @@ def test_the_contrast_here_is_that_of_wcag() -> None:
 
 
 @SCHEMES
-def test_all_text_has_the_contrast_of_wcag_aa(open_report: Callable[..., Opened], scheme: str) -> None:
+def test_all_text_has_the_contrast_of_wcag_aa(open_report: Callable[..., Report], scheme: str) -> None:
     report = open_report(MIXED, color_scheme=scheme)
     for button in report.page.locator("#rows button").all():
         button.click()
-    seen = report.page.evaluate(_SEEN)
+    seen = report.page.evaluate(SEEN)
     assert len(seen) > 100
     assert [one for one in seen if contrast(one[2], one[3]) < 4.5] == []
 
 
 @SCHEMES
-def test_charts_can_be_told_from_the_ground(open_report: Callable[..., Opened], scheme: str) -> None:
+def test_charts_can_be_told_from_the_ground(open_report: Callable[..., Report], scheme: str) -> None:
     report = open_report(MIXED, color_scheme=scheme)
     colors = report.page.evaluate(
         "() => ['ink', 'good', 'bad', 'warn', 'quiet', 'ground'].map((name) =>"
@@ -280,7 +203,7 @@ def test_charts_can_be_told_from_the_ground(open_report: Callable[..., Opened], 
     assert [int(part) for part in re.findall(r"\d+", fill)] == inks[2]
 
 
-def test_dark_and_light_differ(open_report: Callable[..., Opened]) -> None:
+def test_dark_and_light_differ(open_report: Callable[..., Report]) -> None:
     grounds = [
         open_report(MIXED, color_scheme=scheme).page.evaluate(
             "() => getComputedStyle(document.documentElement).backgroundColor"
@@ -290,7 +213,7 @@ def test_dark_and_light_differ(open_report: Callable[..., Opened]) -> None:
     assert grounds == ["rgb(255, 255, 255)", "rgb(20, 23, 27)"]
 
 
-def test_screen_readers_have_names_headings_and_landmarks(open_report: Callable[..., Opened]) -> None:
+def test_screen_readers_have_names_headings_and_landmarks(open_report: Callable[..., Report]) -> None:
     page = open_report(MIXED).page
     assert page.get_by_role("main").count() == page.get_by_role("banner").count() == 1
     assert page.get_by_role("navigation", name="Sections").count() == 1
@@ -305,7 +228,7 @@ def test_screen_readers_have_names_headings_and_landmarks(open_report: Callable[
     assert page.evaluate("() => document.documentElement.lang") == "en"
 
 
-def test_without_its_script_the_page_still_tells_the_verdict(open_report: Callable[..., Opened]) -> None:
+def test_without_its_script_the_page_still_tells_the_verdict(open_report: Callable[..., Report]) -> None:
     report = open_report(MIXED, java_script_enabled=False)
     assert report.page.locator("h1").inner_text() == "✗ The release is blocked"
     assert report.page.locator("#detectors").is_visible()
@@ -313,7 +236,7 @@ def test_without_its_script_the_page_still_tells_the_verdict(open_report: Callab
     assert not report.page.locator("#browser").is_visible()
 
 
-def test_on_paper_there_is_nothing_to_click(open_report: Callable[..., Opened]) -> None:
+def test_on_paper_there_is_nothing_to_click(open_report: Callable[..., Report]) -> None:
     report = open_report(MIXED)
     report.page.emulate_media(media="print")
     assert not report.page.locator("#filters").is_visible()
@@ -321,7 +244,7 @@ def test_on_paper_there_is_nothing_to_click(open_report: Callable[..., Opened]) 
     assert report.page.locator("#detectors").is_visible()
 
 
-def test_ten_thousand_cases_open_in_three_seconds(open_report: Callable[..., Opened], tmp_path: Path) -> None:
+def test_ten_thousand_cases_open_in_three_seconds(open_report: Callable[..., Report], tmp_path: Path) -> None:
     cases = list(many(10_000))
     report = open_report(cases)  # written, and once in the file system's cache
     size = (tmp_path / "index.html").stat().st_size
@@ -334,4 +257,4 @@ def test_ten_thousand_cases_open_in_three_seconds(open_report: Callable[..., Ope
         seconds.append(time.monotonic() - began)
     assert min(seconds) < 3
     report.page.get_by_role("searchbox", name="Words").fill("usual length, 9999.")
-    playwright.expect(report.page.locator("#found")).to_have_text(re.compile(r"^\d+ of [\d,]+ cases$"))
+    expect(report.page.locator("#found")).to_have_text(re.compile(r"^\d+ of [\d,]+ cases$"))
