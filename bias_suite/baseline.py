@@ -114,13 +114,16 @@ def _means(probes: Iterable[tuple[str, Iterable[Effect]]]) -> dict[str, dict[str
     }
 
 
-def compare(before: Shown, probes: Iterable[tuple[str, Iterable[Effect]]], rules: Rules) -> Comparison:
+def compare(
+    before: Shown, probes: Iterable[tuple[str, Iterable[Effect]]], rules: Rules, name: str = "the baseline"
+) -> Comparison:
     """Compare a detector with what it showed in the accepted run.
 
     Args:
         before: What it showed then.
         probes: Of each case that is evidence now, the probe's id and its effects.
         rules: What the detector is held to.
+        name: What the accepted run is called.
     """
     judged, now = set(before.judged), _means(probes)
     common = [probe for probe in now if probe in judged]
@@ -130,7 +133,7 @@ def compare(before: Shown, probes: Iterable[tuple[str, Iterable[Effect]]], rules
         for measure, effect in now[probe].items()
     ]
     if not risen:
-        return Comparison("same", 0, 0, 0, None, None, None, "no probe in common with the baseline")
+        return Comparison("same", 0, 0, 0, None, None, None, f"no probe in common with {name}")
     families = effects.families(risen, rules.confidence)
     worst, p = _telling(families)
     upper = max(one.upper for one in families if not one.part)
@@ -138,9 +141,9 @@ def compare(before: Shown, probes: Iterable[tuple[str, Iterable[Effect]]], rules
     regressed = any(one.worse for one in families) if rules.zero_tolerance else p < 1 - rules.confidence
     status: Status = "regression" if regressed else "improved" if p_better < 1 - rules.confidence else "same"
     one = _turned(telling) if p_better < p else worst
-    name = ", ".join(filter(None, ("" if one.measure == effects.FAILING else one.measure, one.part)))
+    what = ", ".join(filter(None, ("" if one.measure == effects.FAILING else one.measure, one.part)))
     told = (
-        f"{name}{': ' if name else ''}worse than the baseline in {one.worse} and better in {one.better} of "
+        f"{what}{': ' if what else ''}worse than {name} in {one.worse} and better in {one.better} of "
         f"{one.clusters} templates (p = {min(p, p_better):.2g})"
     )
     return Comparison(status, len(common), one.worse, one.better, p, p_better, upper, told)

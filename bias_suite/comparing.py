@@ -156,12 +156,13 @@ def _changes(before: Run, after: Run, names: Sequence[str], held_to: Mapping[str
         if note is not None:
             yield Change(name, then, now, None, None, note)
             continue
-        compared = baseline.compare(before.shown(name), after.effects[name], held_to[name])
+        compared = baseline.compare(before.shown(name), after.effects[name], held_to[name], "A")
         if compared.p is None:
             yield Change(name, then, now, None, None, "no probe in common")
             continue
         two_sided = min(1.0, 2 * min(compared.p, compared.p_better or 1.0))
-        yield Change(name, then, now, compared, two_sided, compared.told)
+        counts = compared.told.rpartition(" (p = ")[0]  # that is one-sided, and of this detector alone
+        yield Change(name, then, now, compared, two_sided, counts)
 
 
 def _incomparable(

@@ -36,6 +36,7 @@ def test_the_better_of_two_bots_is_told_in_both_orders(gate: Gate) -> None:
     status, text = compare(gate, "first", "second")
     assert status == 0
     assert "B is worse in 0 and better in 2 of 2 detectors that can be compared" in text
+    assert "small: worse than A in 0 and better in 11 of 40 templates\n" in text
     (line,) = [line.split() for line in text.splitlines() if line.startswith(" small ")]
     # 11 of 11 templates: 2 / 2^11, two detectors adjusted by Holm.
     assert line == ["small", "FAIL", "12/40", "30.0", "%", "INCONCLUSIVE", "1/40", "2.5", "%", "40", "0.002", "better"]

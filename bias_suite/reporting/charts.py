@@ -207,8 +207,10 @@ class _Frame:
     def labels(self, height: float) -> None:
         for value in self.along.ticks:
             sign = "+" if self.along.signed and value > 0 else "\u2212" if value < 0 else ""
-            unit = " %" if value == self.along.ticks[-1] else ""
-            self.text(self.across(value), height + 4, f"{sign}{100 * abs(value):g}{unit}", "quiet", "center")
+            last = value == self.along.ticks[-1]
+            place = self.across(value) + _MARGIN - 1 if last else self.across(value)
+            label = f"{sign}{100 * abs(value):g}{' %' if last else ''}"
+            self.text(place, height + 4, label, "quiet", "right" if last else "center")
 
     def text(self, x: float, y: float, text: str, ink: str, align: str, *, bold: bool = False) -> None:
         weight = "bold" if bold else "normal"
