@@ -84,7 +84,7 @@ def show(settings: Settings, correlation: float) -> None:
     compared = ", ".join(detector.id for detector in chosen if detector not in detectors)
     if compared:
         console.print(
-            f"Not shown: {compared}. They compare groups; a run says which difference it could have found.",
+            f"Not shown: {compared}. They compare groups or search; a run says what it could have found.",
             highlight=False,
         )
 

@@ -1,0 +1,1 @@
+"""README, run: `tox -e docs`, or `pytest tests/docs`; a plain `pytest` skips them."""
