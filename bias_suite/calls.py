@@ -122,7 +122,8 @@ class Caller:
                 pause = None if isinstance(error, CallError) else retries.pause(error, attempt)
                 exhausted = attempt > self._limits.retries
                 if pause is None or exhausted or call.left.wait(pause):
-                    return Answer("", error=told(error), seconds=time.monotonic() - began, attempts=call.attempts)
+                    seconds = time.monotonic() - began if call.attempts else 0.0
+                    return Answer("", error=told(error), seconds=seconds, attempts=call.attempts)
             else:
                 error_text = None if reply.answer.strip() else "the model's answer was empty"
                 seconds = time.monotonic() - began if reply.seconds is None else reply.seconds

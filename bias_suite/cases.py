@@ -24,7 +24,7 @@ class Answer:
         text: The answer; empty where `error` is set.
         contexts: The passages that the model retrieved, as far as it tells.
         error: Why there is no answer; None where there is one.
-        seconds: How long it took, retries included.
+        seconds: How long it took, retries included; 0 where the model was not called.
         attempts: How often the model was called; 0 for a recorded answer.
         recorded: Whether the answer is a recorded one.
         unasked: Whether nobody was asked, or nobody to judge it, since the run's budget is spent; `error` says so.

@@ -229,7 +229,9 @@ def bias_evaluate(request: pytest.FixtureRequest) -> Callable[[Detector], None]:
 
     def run(detector: Detector) -> None:
         outcome, model = _outcome(session, detector, request)
-        outcome = replace(outcome, reason=message(session.redactor.text(outcome.reason)))
+        # A replay waits for nobody: how long it took says nothing, and two of them tell the same.
+        seconds = outcome.seconds if session.settings.replay is None else 0.0
+        outcome = replace(outcome, reason=message(session.redactor.text(outcome.reason)), seconds=seconds)
         request.node.user_properties.extend(summary.to_properties(summary.row(outcome, model)))
         request.node.user_properties.append(("bias_plan_sha256", session.plan.sha256))
         _settle(session, outcome, detector, _again(request.node, detector))

@@ -147,6 +147,17 @@ class Recording:
         (found,) = self._database.execute("PRAGMA user_version").fetchone()
         return int(found)
 
+    def replay_id(self, head: Mapping[str, Any]) -> str:
+        """Return the id of a run that replays the file: the same each time.
+
+        Args:
+            head: What makes the run this one, as JSON holds it.
+        """
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        for key, reply in self._database.execute("SELECT key, reply FROM entries ORDER BY key"):
+            digest.update(f"{key}{reply}".encode())
+        return digest.hexdigest()[:32]
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Write, alone among all processes."""

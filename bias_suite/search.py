@@ -99,6 +99,7 @@ class Search:
         """Return the simplest draw on which groups are treated differently; None where Hypothesis finds none."""
         from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
         from hypothesis import strategies as st
+        from hypothesis.database import ReadOnlyDatabase
 
         # By group first: a counterexample shrinks towards the shortest question about the same group.
         by_group: dict[tuple[str | None, str | None], list[Probe]] = defaultdict(list)
@@ -112,11 +113,14 @@ class Search:
         self._shrinking = False
         found: list[Framed] = []
 
+        database = self._database or settings.get_profile("default").database
+
         # As hypothesis.find, which forgets what it finds where the draws are to repeat.
         @settings(
             max_examples=draws,
             # Hypothesis' CI profile has none; here what is found is told to people, and a replay comes first.
-            database=self._database or settings.get_profile("default").database,
+            # A replay leaves nothing behind that would make the next one begin otherwise.
+            database=ReadOnlyDatabase(database) if self._settings.replay and database else database,
             derandomize=False,
             deadline=None,
             phases=[Phase.reuse, Phase.generate, Phase.shrink],

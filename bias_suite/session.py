@@ -8,7 +8,7 @@ import functools
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -373,10 +373,11 @@ class Session:
             self._journal_path.unlink(missing_ok=True)
         else:
             self.delivery.recover(self.settings.report_dir, summary.commit(self.config.rootpath))
-            if self.settings.replay is None:
-                resuming.begin(
-                    self._journal_path, self.run_id, self._began, resuming.head(self.settings, self.plan.sha256)
-                )
+            head = resuming.head(self.settings, self.plan.sha256)
+            if self.recording is not None and self.recording.replays:
+                self.run_id = self.recording.replay_id(head)
+            else:
+                resuming.begin(self._journal_path, self.run_id, self._began, head)
         self.begun = True
         for name in (*FILES, jsonl.PROGRESS_FILE, jsonl.RUN_FILE, _LEDGER):
             path = self.settings.report_dir / name
@@ -460,6 +461,7 @@ class Session:
             ReportError: It cannot be written.
         """
         rows = self.results()
+        jsonl.arrange(self.settings.report_dir, self._place())
         tags = {detector.id: detector.tags for detector in self.plan.detectors}
         self.waivers = self.accepted.waivers_told(self.settings.report_dir / jsonl.FILE)
         content = summary.document(self._run(rows), rows, tags, exit_status, self._price(rows), self.waivers)
@@ -469,6 +471,12 @@ class Session:
 
             self.journal.note(merging.ENDED, {"seconds": content["run"]["seconds"]})
         return content
+
+    def _place(self) -> Callable[[Mapping[str, Any]], tuple[int, int, int]]:
+        """Return what tells where a case stands in the plan; those of a search stand behind it, as they came."""
+        detectors = {detector.id: number for number, detector in enumerate(self.plan.detectors)}
+        probes = {probe.id: number for part in self.plan.probes.values() for number, probe in enumerate(part)}
+        return lambda case: (detectors[case["detector"]], probes.get(case["probe"], len(probes)), case["trial"])
 
     def _price(self, rows: Sequence[Row]) -> Price | None:
         """Return what tells the price of the judge's tokens, where litellm knows it."""
@@ -535,7 +543,7 @@ class Session:
         return {
             "id": self.run_id,
             "started": started.isoformat(timespec="seconds"),
-            "seconds": round(self._before + time.monotonic() - self._clock, 1),
+            "seconds": 0.0 if self.settings.replay else round(self._before + time.monotonic() - self._clock, 1),
             "model": model,
             "judge": self._judge_used(rows),
             "probes_sha256": self.plan.sha256,

@@ -221,3 +221,22 @@ def test_answers_without_passages_do_not_count_beside_others() -> None:
 def test_empty_answers_are_errors() -> None:
     outcome = evaluated(lambda question: {"answer": " ", "contexts": [PASSAGE]})
     assert outcome.verdict == "error", outcome.reason
+
+
+@pytest.mark.parametrize("text", [PASSAGE, *GROUNDED.values()])
+def test_an_answer_that_breaks_off_invents_nothing_by_that(text: str) -> None:
+    # "966." may as well be the end of a sentence.
+    ends = [end for end in range(len(text)) if text[end - 1] != "." or not text[end - 2].isdigit()]
+    assert {text[:end]: told for end in ends if (told := found(text[:end], passages=(PASSAGE, text)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("It takes 3", ["3"]),  # no number of the passages begins with it
+        ("It began in 20.", ["20"]),  # a sentence that has ended
+        ("It takes 45 days, says Article 4", ["45 days"]),
+    ],
+)
+def test_what_is_invented_is_found_at_the_end_too(answer: str, expected: list[str]) -> None:
+    assert found(answer, passages=("The procedure began in 2022, under Article 46.",)) == expected

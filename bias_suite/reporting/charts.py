@@ -33,7 +33,7 @@ _POINT = 72
 _BAR, _AXIS, _ROW = 26, 20, 20
 _WIDTH, _NAMES, _DOTS, _COUNTS = 300, 152, 158, 52
 """Sizes, in units of which a phone has about 340 from left to right."""
-_MARGIN, _SIZE, _LONGEST_NAME = 12, 10.5, 28
+_MARGIN, _SIZE, _LONGEST_NAME, _FITTING = 12, 10.5, 28, 22
 _MARKS = {"good": "o", "bad": "X", "warn": "D"}
 """Points differ in shape, too: not everybody sees the colours."""
 
@@ -133,7 +133,7 @@ def drawing() -> Iterator[None]:
 def axis(name: str, along: Scale) -> str:
     """Return the labels over bars, as far apart as the bars' scale has them."""
     frame = _Frame.made(along, _WIDTH, _AXIS)
-    frame.labels(7)
+    frame.labels(7, along.ticks)
     for value in along.ticks:
         frame.upright(value, "line", 0, 4)
     return _svg(frame.figure, name, None, None)
@@ -155,7 +155,7 @@ def dots(name: str, title: str, shown: Sequence[Dot], along: Scale, limit: float
     """Return a dot plot: a row for each group, with its interval and n, and a dashed line at the limit."""
     rows = _ROW * len(shown)
     frame = _Frame.made(along, _DOTS, rows + _AXIS, left=_NAMES, right=_COUNTS)
-    frame.labels(rows + 8)
+    frame.labels(rows + 8, along.ticks[::2] if along.signed else along.ticks)  # more have no room
     for value in along.ticks:
         frame.upright(value, "line" if value else "quiet", 0, rows)
     frame.upright(limit, "quiet", 0, rows, style=_DASHED)
@@ -204,8 +204,8 @@ class _Frame:
     def across(self, value: float) -> float:
         return self.left + _MARGIN + self.along.place(value) * (self.breadth - 2 * _MARGIN)
 
-    def labels(self, height: float) -> None:
-        for value in self.along.ticks:
+    def labels(self, height: float, ticks: Sequence[float]) -> None:
+        for value in ticks:
             sign = "+" if self.along.signed and value > 0 else "\u2212" if value < 0 else ""
             last = value == self.along.ticks[-1]
             place = self.across(value) + _MARGIN - 1 if last else self.across(value)
@@ -254,6 +254,7 @@ def _svg(figure: Any, name: str, title: str | None, told: str | None) -> str:
     for element in drawn.iter():
         _restyle(element)
         _rename(element, name)
+        _fit(element)
     for attribute in ("width", "height", "version"):
         drawn.attrib.pop(attribute, None)
     drawn.set("class", "chart")
@@ -292,6 +293,17 @@ def _restyle(element: ET.Element) -> None:
             element.set(name, value)
     if classes:
         element.set("class", " ".join(classes))
+
+
+def _fit(element: ET.Element) -> None:
+    """Keep a long name in its place; DejaVu, by which it is measured, is as broad as readers' fonts get."""
+    if element.tag != f"{{{_SVG}}}text" or len(element.text or "") <= _FITTING:
+        return
+    from matplotlib.textpath import TextPath
+
+    if TextPath((0, 0), element.text or "", size=_SIZE).get_extents().width > _NAMES - 6:
+        element.set("textLength", str(_NAMES - 6))
+        element.set("lengthAdjust", "spacingAndGlyphs")
 
 
 def _rename(element: ET.Element, name: str) -> None:

@@ -20,6 +20,7 @@ from bias_suite.detectors import CATALOGUE, Detector
 from bias_suite.errors import ReportError
 from bias_suite.reporting import charts, embedded, groups, lines, pages
 from bias_suite.reporting.charts import Scale
+from bias_suite.reporting.summary import EVALUATED
 from bias_suite.sinks import jsonl
 
 FILE = "index.html"
@@ -100,6 +101,7 @@ def render(
     failures = groups.Failures({row["id"] for row in rows if not lines.compared(row)} - searching, redact)
     chosen = embedded.choose(cases, redact, failures.take)
     evaluated = [row for row in rows if row["verdict"] != "not_evaluated"]
+    verdicts = Counter(row["verdict"] for row in evaluated)
     signed = lines.scale(evaluated)
     with charts.drawing():
         told = [
@@ -113,8 +115,8 @@ def render(
         summary=summary,
         ended=_ENDED.get(summary["exit_status"], "pytest says no more"),
         lines=told,
-        holding=[one for one in told if one.row["verdict"] in _HOLDING],
-        counts=Counter(one.row["verdict"] for one in told),
+        holding=[one for verdict in _HOLDING for one in told if one.row["verdict"] == verdict],
+        counts={verdict: verdicts[verdict] for verdict in EVALUATED if verdict in verdicts},
         missing=_by_reason(row for row in rows if row["verdict"] == "not_evaluated"),
         plots=plots,
         axes=axes,

@@ -25,6 +25,9 @@ _PARTS = {"run": dict, "detectors": list, "calls": dict, "tokens": dict, "exit_s
 # pytest carries these from a worker to the controller, and writes them into JUnit files as they are.
 PREFIX = "bias_"
 
+EVALUATED = ("fail", "error", "inconclusive", "known", "waived", "pass")
+"""The verdicts of detectors that were evaluated, what blocks first."""
+
 
 @dataclass(frozen=True)
 class Row:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bias_suite.reporting.summary import Row
+from bias_suite.reporting.summary import EVALUATED, Row
 from bias_suite.reporting.text import cut, figure, percent
 
 _STYLES = {
@@ -66,8 +66,7 @@ def render(rows: Sequence[Row], notes: Sequence[str], files: Sequence[Path], wid
 def headline(rows: Sequence[Row]) -> str:
     """Return the first line: how much was covered and what came of it."""
     verdicts = [line.verdict for line in rows if line.evaluated]
-    named = ("fail", "error", "inconclusive", "known", "waived", "pass")
-    counts = ", ".join(f"{verdicts.count(name)} {name.upper()}" for name in named if name in verdicts)
+    counts = ", ".join(f"{verdicts.count(name)} {name.upper()}" for name in EVALUATED if name in verdicts)
     return f"covers {len(verdicts)} of {len(rows)} detectors" + (f": {counts}" if counts else "")
 
 

@@ -1,11 +1,14 @@
-"""`reports/cases.jsonl`: every case of a run, on disk the moment it is judged."""
+"""`reports/cases.jsonl`: every case of a run, on disk the moment it is judged; in the plan's order at the end."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bias_suite import files
 from bias_suite.cases import Case, to_line
@@ -59,6 +62,36 @@ class CaseFile:
             self._closed = True
         os.close(self._file)
         os.close(self._progress)
+
+
+def arrange(report_dir: Path, place: Callable[[Mapping[str, Any]], Any]) -> None:
+    """Put the cases of a run that is over into an order that does not depend on who answered first.
+
+    A file that cannot be read or written, or with a line that is no case, stays as it is: the order is a convenience.
+
+    Args:
+        report_dir: The folder.
+        place: Returns what a case is sorted by; equal ones stay in the order in which they came.
+    """
+    path = report_dir / FILE
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with path.open("rb") as file:
+            found, begin = [], 0
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                found.append((place(json.loads(line)), begin, len(line)))
+                begin += len(line)
+        ordered = sorted(found)
+        if ordered != found:
+            files.write(path, _lines(path, [part[1:] for part in ordered]), private=True)
+
+
+def _lines(path: Path, parts: Sequence[tuple[int, int]]) -> Iterator[str]:
+    with path.open("rb") as file:
+        for begin, length in parts:
+            file.seek(begin)
+            yield file.read(length).decode("utf-8")
 
 
 def is_of(report_dir: Path, run_id: str) -> bool:

@@ -139,6 +139,7 @@ def _write(path: Path, entries: Iterable[Entry]) -> int:
             yield line
 
     try:
+        path.with_suffix(".sent").unlink(missing_ok=True)  # it counted lines that may stand elsewhere now
         files.write(path, counted(), private=True, sync=True)
     except OSError as error:
         raise OutboxError(f"cannot write {path}: {error.strerror}; the cases are in {jsonl.FILE}") from None

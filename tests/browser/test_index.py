@@ -135,6 +135,36 @@ def test_the_other_side_of_no_pair_is_not_marked(open_report: Callable[..., Repo
     assert report.page.locator(".whole mark").all_inner_texts() == ["x"]
 
 
+# What text of a drawing lies outside of it, and what lies on another one.
+_MISPLACED = """
+() => [...document.querySelectorAll("svg.chart")].flatMap((chart) => {
+  const frame = chart.getBoundingClientRect();
+  const texts = [...chart.querySelectorAll("text")].map((one) => [one.textContent, one.getBoundingClientRect()]);
+  const out = texts.filter(([, one]) => one.left < frame.left - 1 || one.right > frame.right + 1);
+  const on = texts.filter(([, one], number) => texts.slice(number + 1).some(([, other]) =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom - 3 && other.top < one.bottom - 3));
+  return [...out, ...on].map(([text]) => text);
+})
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_and_labels_of_charts_have_room(open_report: Callable[..., Report], width: int) -> None:
+    groups = ["people with Romani surnames", "people in their twenties", "M" * 28, "race x socio-economic status"]
+    part = {"name": "refusal", "value": 0.1, "lower": -0.9, "upper": 0.95, "n": 40_000, "signed": True}
+    told = summary()
+    told["detectors"][1]["measures"] = [
+        {**part, "part": name} for name in ("", "name", *(f"name: {g}" for g in groups))
+    ]
+    report = open_report(
+        [case(group=group, axis="name") for group in groups], told=told, viewport={"width": width, "height": 900}
+    )
+    for one in report.page.locator("details").all():
+        one.evaluate("one => one.open = true")
+    assert set(groups) <= set(report.page.locator("svg.chart text").all_text_contents())
+    assert report.page.evaluate(_MISPLACED) == []
+
+
 def test_more_cases_come_when_asked_for_and_the_focus_stays_with_them(open_report: Callable[..., Report]) -> None:
     report = open_report([case(number) for number in range(120)])
     assert len(report.rows()) == 50

@@ -1,0 +1,151 @@
+"""Two replays of a run write the same, to the byte, but for when they began; in one process or several."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# It refuses one religion, so that the search finds something, and fails and errs elsewhere as the question has it.
+APP = """\
+import random
+
+PASSAGES = ["The authority decides within six months.", "A permit is valid for three years, under Article 24."]
+
+def build():
+    def answer(question):
+        chance = random.Random(question).random()
+        if "muslim" in question.lower() or "parish" in question:
+            return {"answer": "Sorry, I cannot help with that.", "contexts": PASSAGES}
+        if chance < 0.004:
+            raise ValueError(f"no answer to {question[:9]!r}")
+        return {"answer": "In 1987 it was so." if chance < 0.2 else random.Random(question).choice(PASSAGES),
+                "contexts": PASSAGES}
+    answer.name, answer.version = "twice", "1"
+    return answer
+"""
+WAIVER = """\
+[[waiver]]
+requirement = "The assistant must answer what its documents answer."
+owner = "Ada"
+reason = "known"
+expires = 2999-01-01
+"""
+MARKED = {
+    "summary.json": rb'"started": "[^"]*",',
+    "index.html": rb"<time .*?</time>",
+    "results.sarif": rb'"(start|end)TimeUtc": "[^"]*"',
+    "junit.xml": rb' (time|timestamp)="[^"]*"',  # pytest's own
+}
+"""What tells in a report when it was."""
+
+
+def replayed(folder: Path, name: str, *options: str) -> dict[str, bytes]:
+    """Replay a recorded run; return what it leaves, files by name, without what is marked as a time."""
+    done = gate(folder, name, "--bias-replay=answers.sqlite", "--junitxml=reports/junit.xml", *options)
+    assert done.returncode == 1, done.stdout + done.stderr
+    reports = folder / "reports"
+    # What begins with a dot is how far it is, and locks.
+    paths = [path for path in reports.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    left = {str(path.relative_to(reports)): path.read_bytes() for path in paths}
+    left["step.md"] = (folder / f"{name}.md").read_bytes()
+    for one, pattern in MARKED.items():
+        left[one], times = re.subn(pattern, b"", left[one])
+        assert times, one
+    return left
+
+
+def rows(left: dict[str, bytes]) -> list[dict[str, Any]]:
+    """Return what the summary has of each detector."""
+    found: list[dict[str, Any]] = json.loads(left["summary.json"])["detectors"]
+    return found
+
+
+def gate(folder: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the gate as its users do, in a folder with their chatbot."""
+    outer = ("BIAS_", "PYTEST_", "GITHUB_", "PYTHON", "COV_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(outer)} | {
+        "PYTHONPATH": str(ROOT),
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(folder / f"{name}.md"),
+    }
+    given = ["--pyargs", "bias_suite", "--bias-model=app:build", "--bias-sample=20", "--bias-retries=0"]
+    given += [f"--bias-probes={ROOT}/fixtures/probes", "--bias-waivers=waivers.toml", "-p", "no:langsmith_plugin"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *given, *options],
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("twice")
+    (folder / "app.py").write_text(APP, encoding="utf-8")
+    (folder / "waivers.toml").write_text(WAIVER, encoding="utf-8")
+    (folder / "tox.ini").write_text("[pytest]\n", encoding="utf-8")
+    done = gate(folder, "recorded", "--bias-record=answers.sqlite")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (folder / "asked.jsonl").write_bytes((folder / "reports" / "cases.jsonl").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(recorded: Path) -> dict[str, bytes]:
+    return replayed(recorded, "first")
+
+
+def test_two_replays_write_the_same(recorded: Path, first: dict[str, bytes]) -> None:
+    assert {"summary.json", "cases.jsonl", "index.html", "giskard.html", "giskard.avid.jsonl"} < set(first)
+    assert {"results.sarif", "junit.xml", "step.md"} < set(first)
+    assert any(name.startswith("outbox/") for name in first)
+    assert {row["verdict"] for row in rows(first)} >= {"pass", "fail", "not_evaluated"}
+    assert all(b'"verdict": "%s"' % verdict in first["cases.jsonl"] for verdict in (b"failed", b"error", b"waived"))
+    again = replayed(recorded, "again")
+    assert set(again) == set(first)
+    assert [name for name in first if again[name] != first[name]] == []
+
+
+def test_so_does_a_replay_with_two_workers(recorded: Path, first: dict[str, bytes]) -> None:
+    spread = replayed(recorded, "spread", "-n2")
+    # JUnit has the tests in the order in which they ended, and each names the command that it was part of.
+    same = set(first) - {"junit.xml"}
+    assert [name for name in sorted(same) if spread[name] != first[name]] == []
+
+
+def test_a_replay_finds_what_the_run_found_and_waits_for_nobody(recorded: Path, first: dict[str, bytes]) -> None:
+    def plain(lines: str) -> list[dict[str, object]]:
+        told = [json.loads(line) for line in lines.splitlines()]
+        # What a search found is searched first from then on: it does not get to what it passed on the way.
+        kept = [one for one in told if one["detector"] != "invariance" or one["verdict"] == "failed"]
+        return [{name: one[name] for name in ("id", "probe", "answer", "verdict", "trial")} for one in kept]
+
+    asked = (recorded / "asked.jsonl").read_text(encoding="utf-8")
+    assert plain(first["cases.jsonl"].decode()) == plain(asked)
+    assert {row["verdict"] for row in rows(first) if row["id"] == "invariance"} == {"fail"}
+    assert {row["seconds"] for row in rows(first)} == {0}
+
+
+def test_the_cases_are_in_the_plans_order(recorded: Path, first: dict[str, bytes]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from bias_suite.detectors import CATALOGUE; print(*(one.id for one in CATALOGUE))"],
+        cwd=recorded,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    order = done.stdout.split()
+    asked = [json.loads(line)["detector"] for line in first["cases.jsonl"].decode().splitlines()]
+    assert asked == sorted(asked, key=order.index)
+    assert len(set(asked)) > 5
