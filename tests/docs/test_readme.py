@@ -19,7 +19,7 @@ import pytest
 from bias_suite import waivers
 from tests.annotators import BRIEF, correction
 from tests.argilla.deliveries import answers, records, settings
-from tests.docs.conftest import README, Block, Project, blocks, own_project
+from tests.docs.conftest import README, ROOT, Block, Project, blocks, own_project
 
 NOT_RUN = {
     "pip install tox && tox -e gate": "CI does",
@@ -128,6 +128,19 @@ def test_the_ini_is_read(project: Project, tmp_path: Path) -> None:
     said = run(project, f"cd {tmp_path} && PYTEST_ADDOPTS= pytest --pyargs bias_suite --bias-only canary_disclosure")
     (row,) = (row for row in told(tmp_path)["detectors"] if row["verdict"] != "not_evaluated")
     assert row["id"] == "canary_disclosure", said
+
+
+def test_links_lead_somewhere() -> None:
+    """Sections are named as GitHub names them."""
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    named = {
+        re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", README, re.M)
+    }
+    inside = {target[1:] for target in targets if target.startswith("#")}
+    files = {target for target in targets if not target.startswith(("#", "https://"))}
+    assert len(inside) > 5
+    assert inside - named == set()
+    assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
 def test_the_waivers_are_waivers(tmp_path: Path) -> None:
