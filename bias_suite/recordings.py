@@ -29,14 +29,14 @@ from typing import Any, Literal
 from bias_suite.cases import encodable
 from bias_suite.errors import RecordingError
 
-Kind = Literal["model", "judge"]
+Kind = Literal["model", "judge", "search"]
 
 _SCHEMA = 1
 _BUSY_SECONDS = 60.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY,      -- SHA-256 of kind and asked
-    kind TEXT NOT NULL,        -- model or judge
+    kind TEXT NOT NULL,        -- model, judge, or what a search remembered
     name TEXT NOT NULL,        -- of the model or judge
     version TEXT NOT NULL,     -- as it tells it; empty where it does not
     label TEXT NOT NULL,       -- the probe that asked first
@@ -60,10 +60,10 @@ class Entry:
     """One answer or reply.
 
     Attributes:
-        kind: ``model`` or ``judge``.
+        kind: ``model`` or ``judge``; ``search`` for what a search began with (`bias_suite.examples`).
         name: Of the model or judge.
         version: As it tells it; empty where it does not.
-        label: The probe that asked first; empty for judges.
+        label: The probe that asked first; empty for judges and searches.
         asked: The question and all that it depended on.
         reply: What was answered.
         run: Id of the run that recorded it.

@@ -63,8 +63,7 @@ class Search:
             model: Its name and version.
             settings: The settings in force.
             effort: How hard to search.
-            database: Remembers counterexamples from run to run; None is that of Hypothesis' default profile, the
-                folder ``.hypothesis``.
+            database: Remembers counterexamples from run to run.
         """
         self.draws: dict[str, Case] = {}
         self.calls = self.recorded = 0
@@ -99,7 +98,6 @@ class Search:
         """Return the simplest draw on which groups are treated differently; None where Hypothesis finds none."""
         from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
         from hypothesis import strategies as st
-        from hypothesis.database import ReadOnlyDatabase
 
         # By group first: a counterexample shrinks towards the shortest question about the same group.
         by_group: dict[tuple[str | None, str | None], list[Probe]] = defaultdict(list)
@@ -113,14 +111,10 @@ class Search:
         self._shrinking = False
         found: list[Framed] = []
 
-        database = self._database or settings.get_profile("default").database
-
         # As hypothesis.find, which forgets what it finds where the draws are to repeat.
         @settings(
             max_examples=draws,
-            # Hypothesis' CI profile has none; here what is found is told to people, and a replay comes first.
-            # A replay leaves nothing behind that would make the next one begin otherwise.
-            database=ReadOnlyDatabase(database) if self._settings.replay and database else database,
+            database=self._database,
             derandomize=False,
             deadline=None,
             phases=[Phase.reuse, Phase.generate, Phase.shrink],

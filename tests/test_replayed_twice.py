@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,12 @@ def rows(left: dict[str, bytes]) -> list[dict[str, Any]]:
     return found
 
 
+def plain(lines: str) -> list[dict[str, Any]]:
+    """Return of cases what a replay repeats: how often the model was called is not among it."""
+    told = [json.loads(line) for line in lines.splitlines()]
+    return [{name: one[name] for name in ("id", "probe", "answer", "verdict", "trial")} for one in told]
+
+
 def gate(folder: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the gate as its users do, in a folder with their chatbot."""
     outer = ("BIAS_", "PYTEST_", "GITHUB_", "PYTHON", "COV_")
@@ -124,16 +131,37 @@ def test_so_does_a_replay_with_two_workers(recorded: Path, first: dict[str, byte
 
 
 def test_a_replay_finds_what_the_run_found_and_waits_for_nobody(recorded: Path, first: dict[str, bytes]) -> None:
-    def plain(lines: str) -> list[dict[str, object]]:
-        told = [json.loads(line) for line in lines.splitlines()]
-        # What a search found is searched first from then on: it does not get to what it passed on the way.
-        kept = [one for one in told if one["detector"] != "invariance" or one["verdict"] == "failed"]
-        return [{name: one[name] for name in ("id", "probe", "answer", "verdict", "trial")} for one in kept]
-
     asked = (recorded / "asked.jsonl").read_text(encoding="utf-8")
     assert plain(first["cases.jsonl"].decode()) == plain(asked)
     assert {row["verdict"] for row in rows(first) if row["id"] == "invariance"} == {"fail"}
     assert {row["seconds"] for row in rows(first)} == {0}
+
+
+def test_a_replay_searches_as_the_run_did_wherever_it_is(
+    recorded: Path, first: dict[str, bytes], tmp_path: Path
+) -> None:
+    remembered = recorded / ".hypothesis"
+    before = {path: path.read_bytes() for path in remembered.rglob("*") if path.is_file()}
+    assert before
+    kept = remembered.rename(tmp_path / "kept")
+    try:
+        elsewhere = replayed(recorded, "elsewhere")
+    finally:
+        shutil.rmtree(remembered, ignore_errors=True)
+        kept.rename(remembered)
+    assert [name for name in first if elsewhere[name] != first[name]] == []
+
+
+def test_what_a_run_remembered_when_it_began_is_replayed(recorded: Path) -> None:
+    # It begins with what the first one found, and a recording of its own.
+    done = gate(recorded, "second", "--bias-record=second.sqlite", "--bias-only=invariance")
+    assert done.returncode == 1, done.stdout + done.stderr
+    asked = (recorded / "reports" / "cases.jsonl").read_text(encoding="utf-8")
+    shutil.rmtree(recorded / ".hypothesis")
+    done = gate(recorded, "third", "--bias-replay=second.sqlite", "--bias-only=invariance")
+    again = (recorded / "reports" / "cases.jsonl").read_text(encoding="utf-8")
+    assert [one["verdict"] for one in plain(asked)] == ["failed"]
+    assert plain(again) == plain(asked), done.stdout
 
 
 def test_the_cases_are_in_the_plans_order(recorded: Path, first: dict[str, bytes]) -> None:

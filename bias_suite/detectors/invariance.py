@@ -64,7 +64,12 @@ class Invariance(Rule):
     compares = True
 
     def __init__(self, settings: Settings, database: ExampleDatabase | None = None) -> None:
-        """Take how hard to search: with ``--bias-sample`` it makes as many draws; `database` is that of `Search`."""
+        """Take how hard to search, with ``--bias-sample`` in as many draws, and what remembers counterexamples.
+
+        Args:
+            settings: The settings in force.
+            database: None is that of Hypothesis' default profile, the folder ``.hypothesis``.
+        """
         self._database = database
         effort = EFFORTS[settings.search]
         self.effort = replace(effort, draws=settings.sample) if settings.sample and effort.repeatable else effort
@@ -90,12 +95,24 @@ class Invariance(Rule):
 
         if self._subject is None:
             raise RuntimeError("scan comes after prepare")
-        search = Search(written, ask, self._subject.identity, self._settings, self.effort, self._database)
+        database = self._remembered(self._subject)
+        search = Search(written, ask, self._subject.identity, self._settings, self.effort, database)
         found = search.run()
         self.calls, self.recorded = search.calls, search.recorded
         yield from search.draws.values()
         if found is not None:
             yield found
+
+    def _remembered(self, subject: Subject) -> ExampleDatabase | None:
+        """Return what remembers counterexamples from run to run; a recording knows with what its run began."""
+        import hypothesis
+
+        from bias_suite.examples import RecordedExamples
+        from bias_suite.recorded import RecordedSubject
+
+        # Hypothesis' CI profile has none; here what is found is told to people, and comes first the next time.
+        database = self._database or hypothesis.settings.get_profile("default").database
+        return RecordedExamples(subject, database) if isinstance(subject, RecordedSubject) else database
 
     def decide(self, cases: Sequence[Case], rules: Rules, looks: int) -> Decision:
         """FAIL by a counterexample; without one, hold the draws to the gate's rule."""
