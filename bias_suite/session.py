@@ -473,8 +473,11 @@ class Session:
         return content
 
     def _place(self) -> Callable[[Mapping[str, Any]], tuple[int, int, int]]:
-        """Return what tells where a case stands in the plan; those of a search stand behind it, as they came."""
-        detectors = {detector.id: number for number, detector in enumerate(self.plan.detectors)}
+        """Return what tells where a case stands in the plan; those of a search stand behind it, as they came.
+
+        It knows no place for cases of a detector without a result: a worker may still be writing them.
+        """
+        detectors = {one.id: number for number, one in enumerate(self.plan.detectors) if one.id in self.rows}
         probes = {probe.id: number for part in self.plan.probes.values() for number, probe in enumerate(part)}
         return lambda case: (detectors[case["detector"]], probes.get(case["probe"], len(probes)), case["trial"])
 

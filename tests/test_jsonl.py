@@ -14,7 +14,7 @@ import pytest
 
 from bias_suite.cases import Answer, Case, Verdict, make_case, read_cases
 from bias_suite.errors import ReportError
-from bias_suite.sinks.jsonl import FILE, CaseFile
+from bias_suite.sinks.jsonl import FILE, CaseFile, arrange
 from tests.detectors import small_probes
 
 (PROBE,) = small_probes("small", 1)
@@ -160,3 +160,42 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
     with opened(tmp_path) as file, pytest.raises(ReportError) as raised:
         file.append(case(1))
     assert str(raised.value) == "cannot write a case to cases.jsonl: No space left on device"
+
+
+def written(folder: Path, *numbers: int, tail: str = "") -> bytes:
+    with opened(folder) as file:
+        for number in numbers:
+            file.append(case(number))
+    with (folder / FILE).open("a", encoding="utf-8") as raw:
+        raw.write(tail)
+    return (folder / FILE).read_bytes()
+
+
+def trials(folder: Path) -> list[int]:
+    return [json.loads(line)["trial"] for line in lines(folder)]
+
+
+def test_the_cases_of_a_run_that_is_over_are_put_in_order_whoever_came_first(tmp_path: Path) -> None:
+    written(tmp_path, 5, 0, 4, 3, 2, 1)
+    arrange(tmp_path, lambda one: one["trial"] % 3)
+    assert trials(tmp_path) == [0, 3, 4, 1, 5, 2]  # those alike as they came
+    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir() if "cases" in path.name] == [FILE]
+
+
+@pytest.mark.parametrize("tail", ['{"id": "torn', "not a case\n", "[]\n", '{"trial": "x"}\n'])
+def test_a_file_with_anything_else_in_it_stays_as_it_is(tmp_path: Path, tail: str) -> None:
+    before = written(tmp_path, 2, 1, tail=tail)
+    arrange(tmp_path, lambda one: one["trial"])
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_file_with_a_case_that_has_no_place_stays_as_it_is(tmp_path: Path) -> None:
+    before = written(tmp_path, 2, 1, 0)
+    arrange(tmp_path, lambda one: {1: 0, 2: 1}[one["trial"]])
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_where_there_is_no_file_nothing_is_arranged(tmp_path: Path) -> None:
+    arrange(tmp_path, lambda one: 0)
+    assert list(tmp_path.iterdir()) == []

@@ -67,11 +67,13 @@ class CaseFile:
 def arrange(report_dir: Path, place: Callable[[Mapping[str, Any]], Any]) -> None:
     """Put the cases of a run that is over into an order that does not depend on who answered first.
 
-    A file that cannot be read or written, or with a line that is no case, stays as it is: the order is a convenience.
+    A file that cannot be read or written, or with a line that is no case or has no place, stays as it is: the order is
+    a convenience.
 
     Args:
         report_dir: The folder.
-        place: Returns what a case is sorted by; equal ones stay in the order in which they came.
+        place: Returns what a case is sorted by; equal ones stay in the order in which they came. A KeyError says that
+            it has no place.
     """
     path = report_dir / FILE
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
