@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _MARKS = "[.,'\u066b\u066c\u00a0\u202f ]"
 _NUMBER = re.compile(rf"\d(?:{_MARKS}?\d)*")
 _ENDS = (re.compile(rf"{_NUMBER.pattern}{_MARKS}?$"), re.compile(rf"\d+{_MARKS}?$"))
+_LONGEST = 100
+"""Characters of a number or word that is looked for at the end."""
 _LAST_WORD = re.compile(r"\S+$")
 _BEGINS = r"(?<!\w)(?<!\w[(/.,])"
 _GOES_ON = {True: r"\w", False: r"(?:[^\w\s]?\w|\))"}  # a word, and what has digits and brackets
@@ -68,12 +70,13 @@ def _whole(answer: str, sources: Sequence[str]) -> str:
     """Return an answer without the number or word that it breaks off in: one of the sources begins with it."""
     if answer.endswith("."):
         return answer
+    begin = max(0, len(answer) - _LONGEST)
     known = [_digits(number) for source in sources for number in _NUMBER.findall(source)]
     for pattern in _ENDS:
-        end = pattern.search(answer)
+        end = pattern.search(answer, begin)
         if end and any(number.startswith(_digits(end[0])) and number != _digits(end[0]) for number in known):
             return answer[: end.start()]
-    word = _LAST_WORD.search(answer)
+    word = _LAST_WORD.search(answer, begin)
     if word:
         begun = re.compile(_BEGINS + re.escape(word[0]) + _GOES_ON[word[0].isalpha()])
         return answer[: word.start()] if any(map(begun.search, sources)) else answer
