@@ -75,7 +75,7 @@ class Comparison:
         p: One-sided p-value of "worse", adjusted for all comparisons; None without anything in common.
         p_better: The same of "better".
         upper: The most by which it may have got worse, by any measure; None without anything in common.
-        told: All that in words.
+        told: Where the templates lean, in words.
     """
 
     status: Status
@@ -86,6 +86,13 @@ class Comparison:
     p_better: float | None
     upper: float | None
     told: str
+
+    @property
+    def reason(self) -> str:
+        """What is told, with the p-value of the side that it leans to."""
+        if self.p is None or self.p_better is None:
+            return self.told
+        return f"{self.told} (p = {min(self.p, self.p_better):.2g})"
 
 
 def shown(probes: Iterable[tuple[str, Iterable[Effect]]]) -> tuple[tuple[str, ...], dict[str, dict[str, float]]]:
@@ -144,7 +151,7 @@ def compare(
     what = ", ".join(filter(None, ("" if one.measure == effects.FAILING else one.measure, one.part)))
     told = (
         f"{what}{': ' if what else ''}worse than {name} in {one.worse} and better in {one.better} of "
-        f"{one.clusters} templates (p = {min(p, p_better):.2g})"
+        f"{one.clusters} templates"
     )
     return Comparison(status, len(common), one.worse, one.better, p, p_better, upper, told)
 
@@ -186,7 +193,7 @@ def held(outcome: Outcome, before: Shown, compared: Comparison, rules: Rules, *,
     """
     outcome = replace(outcome, baseline=compared)
     if compared.status == "regression":
-        return replace(outcome, verdict="fail", reason=f"regression: {compared.told}; {outcome.reason}")
+        return replace(outcome, verdict="fail", reason=f"regression: {compared.reason}; {outcome.reason}")
     if outcome.verdict == "pass":
         return outcome
     if compared.upper is None or compared.upper >= rules.limit:
@@ -194,7 +201,7 @@ def held(outcome: Outcome, before: Shown, compared: Comparison, rules: Rules, *,
         return replace(outcome, reason=f"{outcome.reason}; against the baseline too little is known: {unknown}")
     if before.verdict not in _ACCEPTED:
         return replace(outcome, reason=f"{outcome.reason}; the baseline was a {before.verdict.upper()}")
-    no_worse = f"no worse than the baseline: {compared.told}, at most {100 * compared.upper:.1f} % worse"
+    no_worse = f"no worse than the baseline: {compared.reason}, at most {100 * compared.upper:.1f} % worse"
     if ratchet:
         return replace(outcome, verdict="known", reason=f"{no_worse}; {outcome.reason}")
     return replace(outcome, reason=f"{outcome.reason}; {no_worse} (--bias-baseline-mode ratchet would let it pass)")

@@ -161,8 +161,7 @@ def _changes(before: Run, after: Run, names: Sequence[str], held_to: Mapping[str
             yield Change(name, then, now, None, None, "no probe in common")
             continue
         two_sided = min(1.0, 2 * min(compared.p, compared.p_better or 1.0))
-        counts = compared.told.rpartition(" (p = ")[0]  # that is one-sided, and of this detector alone
-        yield Change(name, then, now, compared, two_sided, counts)
+        yield Change(name, then, now, compared, two_sided, compared.told)
 
 
 def _incomparable(

@@ -55,7 +55,7 @@ def test_five_more_failures_of_a_hundred_are_a_regression_and_four_are_chance() 
     five, four = (compare(before, failing(100, set(range(count))), RULES) for count in (5, 4))
     assert (five.status, five.worse, five.better, five.common) == ("regression", 5, 0, 100)
     assert five.p == pytest.approx(1 / 32)
-    assert five.told == "worse than the baseline in 5 and better in 0 of 100 templates (p = 0.031)"
+    assert five.reason == "worse than the baseline in 5 and better in 0 of 100 templates (p = 0.031)"
     assert (four.status, four.p) == ("same", pytest.approx(1 / 16))
 
 
@@ -72,7 +72,7 @@ def test_new_failures_are_weighed_against_those_that_are_gone() -> None:
     assert compare(before, failing(100, set(range(5, 25))), RULES).status == "regression"  # 20 and 5: p = 0.002
     better = compare(before, failing(100, set()), RULES)
     assert (better.status, better.p, better.p_better) == ("improved", 1.0, pytest.approx(1 / 32))
-    assert better.told == "worse than the baseline in 0 and better in 5 of 100 templates (p = 0.031)"
+    assert better.reason == "worse than the baseline in 0 and better in 5 of 100 templates (p = 0.031)"
 
 
 def test_copies_of_a_template_are_one_piece_of_evidence() -> None:
@@ -93,6 +93,7 @@ def test_only_probes_that_were_judged_both_times_are_compared() -> None:
     assert (compared.common, compared.status) == (50, "same")
     nothing = compare(before, failing(100, set())[50:], RULES)
     assert nothing == Comparison("same", 0, 0, 0, None, None, None, "no probe in common with the baseline")
+    assert nothing.reason == nothing.told
 
 
 def test_trials_are_averaged() -> None:
@@ -159,7 +160,7 @@ def test_a_regression_fails_even_what_the_gate_lets_pass() -> None:
     for ratchet in (False, True):
         found = held(outcome("pass"), accepted(failing(100, set()), "pass"), compared, RULES, ratchet=ratchet)
         assert (found.verdict, found.baseline) == ("fail", compared)
-        assert found.reason == f"regression: {compared.told}; because"
+        assert found.reason == f"regression: {compared.reason}; because"
 
 
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
