@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
 
+from tests.chromium import launched
 from tests.gate_runs import Gate
 
 # The same examples each time: a failure here is one of the change, not of the day. HYPOTHESIS_PROFILE=default searches.
@@ -35,6 +38,13 @@ def loaded_once() -> None:
     """Import what pytester would make a later run import again: numpy cannot be, in one process."""
     for name in ("scipy.special", "bias_suite.reporting.terminal", "bias_suite.reporting.chances", "filelock"):
         importlib.import_module(name)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a real browser, the session's only one; a page in a context of its own shares nothing with others."""
+    with launched() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,36 +1,12 @@
-"""A real browser, and pages in it that must neither complain nor ask for anything."""
+"""Pages in a real browser, that must neither complain nor ask for anything."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A browser for all tests."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    assert _CHROMIUM, "install Chromium: apt-get install chromium"
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
-        try:
-            yield opened
-        finally:
-            opened.close()
 
 
 class Opened:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from axe_playwright_python import sync_playwright as axe
 
 from bias_suite.cases import to_line
 from bias_suite.reporting import html
@@ -14,7 +15,6 @@ from tests.browser.conftest import Opened
 from tests.test_compared_page import answers, page_of
 from tests.test_html import case, summary
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 RULES = 30
 """How many find something to look at, at least."""
 

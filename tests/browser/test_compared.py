@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import Opened
-from tests.browser.seeing import SEEN, contrast
+from tests.chromium import SEEN, contrast
 from tests.hostile_bots import PAYLOADS, TOGETHER
 from tests.test_compared_page import answers, page_of
 from tests.test_html import case

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from bias_suite.cases import Case, to_line
 from bias_suite.reporting import html
 from tests.browser.conftest import Opened
-from tests.browser.seeing import SEEN, contrast
+from tests.chromium import SEEN, contrast
 from tests.hostile_bots import PAYLOADS, TOGETHER
 from tests.test_html import case, many, summary
 
-expect = pytest.importorskip("playwright.sync_api").expect
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,10 +16,9 @@ import pytest
 from reward import reporting, style
 from reward.errors import RewardError
 from reward.evaluation import Evaluation, examine
+from tests.chromium import contrast
 from tests.test_reward_evaluation import at_random, constant, fair, pair, polite, truth, tutorial
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_FLAGS = ["--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 _VOID = {"meta", "link", "br", "hr", "img", "input"}
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -315,35 +313,14 @@ def test_equal_rewards_and_lengths_are_drawn() -> None:
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    assert _CHROMIUM, "install Chromium: apt-get install chromium"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
-        try:
-            yield opened
-        finally:
-            opened.close()
-
-
-_COLOURS = """selector => [...document.querySelectorAll(selector)].map(e => {
-    const style = getComputedStyle(e);
-    return [e instanceof SVGElement ? style.fill : style.color, getComputedStyle(document.body).backgroundColor];
-})"""
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours (WCAG 2.2)."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
+_COLOURS = """selector => {
+    const rgb = color => color.match(/[0-9.]+/g).slice(0, 3).map(Number);
+    const ground = rgb(getComputedStyle(document.body).backgroundColor);
+    return [...document.querySelectorAll(selector)].map(element => {
+        const style = getComputedStyle(element);
+        return [rgb(element instanceof SVGElement ? style.fill : style.color), ground];
+    });
+}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -376,18 +353,16 @@ def test_a_browser_shows_it_and_asks_for_nothing_else(browser: Any, tmp_path: Pa
     drawings = [page.locator("svg").nth(n).bounding_box() for n in range(4)]
     assert all(box["width"] > 200 and box["height"] > 30 for box in drawings)
 
-    body = page.evaluate("getComputedStyle(document.body).color")
-    dark = contrast(page.evaluate("getComputedStyle(document.body).backgroundColor"), "rgb(0, 0, 0)") < 2
-    assert dark == (scheme == "dark")
-    texts = page.evaluate(_COLOURS, "svg text")
-    assert {colour for colour, _ in texts} == {body}
+    (body,) = page.evaluate(_COLOURS, "body")
+    assert (contrast(body[1], (0, 0, 0)) < 2) == (scheme == "dark")
+    assert [drawn for drawn in page.evaluate(_COLOURS, "svg text") if drawn != body] == []
     for selector in ("svg text", "h1", "p", "li", "td", "th", "figcaption"):
         assert min(contrast(*colours) for colours in page.evaluate(_COLOURS, selector)) >= 4.5
     page.close()
 
 
 def test_on_a_telephone_only_tables_scroll(browser: Any, tmp_path: Path) -> None:
-    reporting.write(replace(not_better(), model="/home/someone/models/" + "long-name-of-a-folder" * 4), tmp_path)
+    reporting.write(replace(not_better(), model="/srv/models/" + "long-name-of-a-folder" * 4), tmp_path)
     page = browser.new_page(viewport={"width": 360, "height": 800})
     page.goto((tmp_path / reporting.HTML).as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
