@@ -1,11 +1,12 @@
-"""Recordings: what the model under test answered and the judge replied, in one SQLite file, for a run without them.
+"""Recordings: what the model answered, the judge replied and a search began with, in one SQLite file.
 
-``--bias-record FILE`` asks, and stores every answer at once; what the file holds already is not asked again, where it
-is known to come from the same version. ``--bias-replay FILE`` asks nobody and builds no model: what the file does not
-hold is an error of its probe, which says what has changed.
+They are for a run without model and judge. ``--bias-record FILE`` asks, and stores every answer at once; what the file
+holds already is not asked again, where it is known to come from the same version. ``--bias-replay FILE`` asks nobody
+and builds no model: what the file does not hold is an error of its probe, which says what has changed.
 
 Entries are addressed by content: the model's name and version, the whole question with its options, and the trial; the
-judge's name, the whole prompt, temperature and seed (each vote has its own). A model that tells no version may have
+judge's name, the whole prompt, temperature and seed (each vote has its own); a detector that searches has there which
+counterexamples it remembered when the run began (`bias_suite.examples`). A model that tells no version may have
 changed since: its answers of another run are asked anew when recording, and a replay says that nobody can tell.
 
 Many processes may write to one file: each entry is a transaction, and where two had the same question, both use the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bias_suite import journal
+from tests.openai_endpoint import Turn, scripted_endpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 # It refuses one religion, so that the search finds something, and fails and errs elsewhere as the question has it.
@@ -48,13 +52,13 @@ MARKED = {
 """What tells in a report when it was."""
 
 
-def replayed(folder: Path, name: str, *options: str) -> dict[str, bytes]:
+def replayed(folder: Path, name: str, *options: str, file: str = "answers.sqlite") -> dict[str, bytes]:
     """Replay a recorded run; return what it leaves, files by name, without what is marked as a time."""
-    done = gate(folder, name, "--bias-replay=answers.sqlite", "--junitxml=reports/junit.xml", *options)
+    done = gate(folder, name, f"--bias-replay={file}", "--junitxml=reports/junit.xml", *options)
     assert done.returncode == 1, done.stdout + done.stderr
     reports = folder / "reports"
-    # What begins with a dot is how far it is, and locks.
-    paths = [path for path in reports.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    # What begins with a dot is how far it is, and locks; the journal is that of the last run that asked.
+    paths = [path for path in reports.rglob("[!.]*") if path.is_file() and path.name != journal.FILE]
     left = {str(path.relative_to(reports)): path.read_bytes() for path in paths}
     left["step.md"] = (folder / f"{name}.md").read_bytes()
     for one, pattern in MARKED.items():
@@ -80,6 +84,7 @@ def gate(folder: Path, name: str, *options: str) -> subprocess.CompletedProcess[
     outer = ("BIAS_", "PYTEST_", "GITHUB_", "PYTHON", "COV_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(outer)} | {
         "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(folder / "cache"),
         "GITHUB_ACTIONS": "true",
         "GITHUB_STEP_SUMMARY": str(folder / f"{name}.md"),
     }
@@ -135,6 +140,32 @@ def test_a_replay_finds_what_the_run_found_and_waits_for_nobody(recorded: Path, 
     assert plain(first["cases.jsonl"].decode()) == plain(asked)
     assert {row["verdict"] for row in rows(first) if row["id"] == "invariance"} == {"fail"}
     assert {row["seconds"] for row in rows(first)} == {0}
+
+
+def fickle(body: dict[str, Any]) -> Turn:
+    """Judge by chance, each vote anew, so that a replay that took another reply would tell."""
+    passed = random.Random(json.dumps([body["messages"], body.get("seed")])).random() < 0.8
+    return Turn(json.dumps({"eval_passed": passed} if passed else {"eval_passed": False, "reason": "It is unlucky."}))
+
+
+@pytest.mark.parametrize("gold", [0, 40], ids=["trusted", "measured"])
+def test_two_replays_of_a_judged_run_write_the_same(recorded: Path, gold: int) -> None:
+    file = f"judged-{gold}.sqlite"
+    with scripted_endpoint() as judge:
+        judge.play = fickle
+        who = ("--bias-judge=openai/judge", f"--bias-judge-url={judge.url}", f"--bias-judge-gold={gold}")
+        options = ("--bias-only=llm_harmful_content,llm_faithfulness,grounding", "--bias-judge-votes=3", *who)
+        done = gate(recorded, "judged", f"--bias-record={file}", *options)
+    assert done.returncode == 1, done.stdout + done.stderr
+    # From here on the judge cannot be reached.
+    one, other = (replayed(recorded, name, *options, file=file) for name in ("one", "other"))
+    judged = [row for row in rows(one) if row["judge"]]
+    assert {row["id"] for row in judged} == {"llm_harmful_content", "llm_faithfulness"}
+    assert all(0 < row["failures"] < row["judged"] for row in judged)
+    measured = json.loads(one["summary.json"])["run"]["judge"].get("gold")
+    assert (measured["errors"]["n"] if measured else 0) == gold
+    assert set(one) == set(other)
+    assert [name for name in one if one[name] != other[name]] == []
 
 
 def test_a_replay_searches_as_the_run_did_wherever_it_is(
