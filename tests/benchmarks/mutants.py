@@ -110,7 +110,9 @@ def kind(bot: str, strength: float) -> str:
 
 
 def share(k: int, n: int) -> str:
-    """Return k of n as percent with its exact interval."""
+    """Return k of n as percent with its exact interval, where there are any."""
+    if not n:
+        return "0/0"
     from scipy.stats import binomtest
 
     bounds = binomtest(k, n).proportion_ci(method="exact")

@@ -1,6 +1,6 @@
 """Does the loop help? The gate's failure rate of the embedded bot before and after re-ranking by a reward model.
 
-    python -m tests.benchmarks.rerank [--questions 170] [--draws 4] [--n 4]
+    python -m tests.benchmarks.rerank [--questions 170] [--tested 170] [--draws 4] [--n 4]
 
 The detector is `same_language` (see `fixtures.languages`), which needs no judge; the questions are the plan's own, in
 twelve languages, a quarter of them English. Their clusters are split in two. On one half the bot answers by
@@ -96,8 +96,8 @@ def compare(before: Sequence[Case], after: Sequence[Case]) -> Comparison:
     )
 
 
-def questions(count: int) -> tuple[list[Probe], list[Probe]]:
-    """Return questions to learn from and questions to test on, about `count` of each; no cluster is in both."""
+def questions(count: int, tested: int) -> tuple[list[Probe], list[Probe]]:
+    """Return `count` questions to learn from and `tested` to test on, as far as there are; no cluster is in both."""
     plan = probes.read_folder(PLAN, {detector.id for detector in CATALOGUE})
     asked: dict[str, Probe] = {}
     for probe in sorted(plan, key=lambda probe: _mixed(probe.id)):
@@ -117,9 +117,9 @@ def questions(count: int) -> tuple[list[Probe], list[Probe]]:
     english = [probe for probe in asked.values() if probe.language == "en"][: len(other) // 3]
     halves: tuple[list[Probe], list[Probe]] = ([], [])
     for probe in sorted([*other, *english], key=lambda probe: _mixed(f"again {probe.id}")):
-        side = halves[int(_mixed(probe.cluster), 16) % 2]
-        if len(side) < count:
-            side.append(probe)
+        side = int(_mixed(probe.cluster), 16) % 2
+        if len(halves[side]) < (count, tested)[side]:
+            halves[side].append(probe)
     return halves
 
 
@@ -186,9 +186,11 @@ def reward(*arguments: str) -> dict[str, Any]:
     return told
 
 
-def measure(count: int, draws: int, n: int, folder: Path) -> tuple[dict[str, Any], dict[str, Comparison], int]:
+def measure(
+    count: int, tested: int, draws: int, n: int, folder: Path
+) -> tuple[dict[str, Any], dict[str, Comparison], int]:
     """Return what `reward evaluate` says, the comparisons by language, and how many cases were corrected."""
-    learning, testing = questions(count)
+    learning, testing = questions(count, tested)
     drawn = [
         case
         for seed in range(draws)
@@ -218,13 +220,14 @@ def interval(failures: int, count: int) -> str:
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--questions", type=int, default=170)
+    parser.add_argument("--questions", type=int, default=170, help="to learn from")
+    parser.add_argument("--tested", type=int, default=170, help="questions to test on")
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--n", type=int, default=4)
     given = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        told, compared, corrections = measure(given.questions, given.draws, given.n, Path(name))
+        told, compared, corrections = measure(given.questions, given.tested, given.draws, given.n, Path(name))
     same = told["same_prompt"]
     print(
         f"corrected cases: {corrections}; reward model ({told['method']}): {told['verdict']} than the baselines, "

@@ -111,9 +111,16 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, command: str, *, within: float = 600.0) -> subprocess.CompletedProcess[str]:
-        """Run a command as README has it, with the addresses in it that README leaves open."""
+        """Run a command as README has it, with addresses that it leaves open, and a document that is here."""
         open_ends = {"--bias-argilla-url ...": f"--bias-argilla-url {self.url}", "http://127.0.0.1:PORT": self.url}
         open_ends |= {"--argilla-url ...": f"--argilla-url {self.url}", "http://127.0.0.1:8080/v1": self.judge}
+        # On this machine instead of a second one, and into this environment as it is.
+        open_ends["ssh=user@host//python=python3.12"] = f"popen//python={sys.executable}"
+        open_ends["pip install "] = "pip install --quiet --dry-run "
+        # Else it would download the Commission's report.
+        open_ends["fixtures.rag:openai"] = (
+            "'fixtures.rag:openai(document=\"fixtures/documents/migration-asylum-2022.pdf\")'"
+        )
         for left_open, address in open_ends.items():
             command = command.replace(left_open, address)
         return subprocess.run(
@@ -162,6 +169,7 @@ def project(
     environment = {
         "OPENAI_API_KEY": "sk-docs",
         "OPENAI_API_BASE": endpoint.url,
+        "OPENAI_BASE_URL": endpoint.url,
         "ARGILLA_API_KEY": argilla_server.owner.api_key,
         "PYTEST_ADDOPTS": "--bias-model my_app.rag:build --bias-judge-gold 0",
         "COLUMNS": "200",

@@ -24,16 +24,14 @@ from tests.docs.conftest import README, ROOT, Block, Project, blocks, own_projec
 NOT_RUN = {
     "pip install tox && tox -e gate": "CI does",
     "pip install tox && tox": "CI does",
-    "python -m fixtures.argilla up": "tests/argilla does, on a free port",
+    "python -m fixtures.argilla up": "tests/argilla/test_server.py does, in a home of its own",
 }
 INLINE = re.findall(r"`((?:pytest|bias-suite|reward|python -m|tox|pip) [^`\n]+)`", README)
 ELSEWHERE = (
-    "pip install",  # packages that the environment of these tests has
-    "tox -e",  # environments like this one, each with a job of its own
-    "python -m tests.benchmarks",  # tox -e bench
-    "pytest -d --tx",  # a second machine
-    "pytest bias_suite --bias-shard",  # tests/test_sharding.py, with
-    "bias-suite merge",  # this
+    "tox -e",  # test_figures.py tells who runs them
+    "python -m tests.benchmarks",  # test_figures.py
+    "pytest bias_suite --bias-shard",  # below, in the order that they need
+    "bias-suite merge",
 )
 NAMED = ("bias-suite plan", "bias-suite push", "bias-suite verdicts", "reward evaluate")
 """Commands that a sentence names without what they need; a block has them with it."""
@@ -44,14 +42,21 @@ ENDED = (0, 1)
 
 def ends(command: str) -> tuple[int, ...]:
     """Return how a command may end: the gate, and what judges a judge or a reward model, may say no."""
-    return ENDED if re.search(r"pytest|bias-suite (doctor|judge-check|verdicts)|reward evaluate", command) else (0,)
+    return (
+        ENDED if re.search(r"pytest|bias-suite (doctor|judge-check|merge|verdicts)|reward evaluate", command) else (0,)
+    )
 
 
 def run(project: Project, command: str) -> str:
-    """Run a command; it ends as it should, and without a traceback."""
+    """Run a command; it ends as it should, without a traceback, and a gate has judged something."""
+    report = project.folder / "reports" / "summary.json"
+    before = report.stat().st_mtime_ns if report.exists() else 0
     done = project.run(command)
     assert done.returncode in ends(command), f"{command}: exit status {done.returncode}\n{done.stdout[-4000:]}"
     assert "Traceback (most recent call last)" not in done.stdout, done.stdout[-4000:]
+    if command.startswith("pytest ") and not re.search("--help|--bias-report-dir", command):
+        assert report.stat().st_mtime_ns > before, done.stdout[-2000:]
+        assert judged(project.folder), done.stdout[-2000:]
     return done.stdout
 
 
@@ -59,6 +64,11 @@ def told(folder: Path) -> dict[str, Any]:
     """Return the summary of a project's last run."""
     content: dict[str, Any] = json.loads((folder / "reports" / "summary.json").read_text(encoding="utf-8"))
     return content
+
+
+def judged(folder: Path) -> set[str]:
+    """Return the detectors that a project's last run has a verdict of."""
+    return {row["id"] for row in told(folder)["detectors"] if row["verdict"] not in ("not_evaluated", "error")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,13 +98,9 @@ CONSOLE = [block for block in blocks("console") if not all(command in NOT_RUN fo
 @pytest.mark.parametrize("block", CONSOLE, ids=lambda block: f"line {block.line}")
 def test_the_commands_of_a_block_work_in_their_order(project: Project, block: Block) -> None:
     for command in block.commands:
-        if command in NOT_RUN or command.startswith(("export ", "pip install ")):
+        if command in NOT_RUN or command.startswith("export "):
             continue
-        began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        said = run(project, filled(command))
-        if command.startswith("pytest "):
-            assert told(project.folder)["run"]["started"] >= began, said[-2000:]
-            assert any(row["verdict"] != "not_evaluated" for row in told(project.folder)["detectors"]), said[-2000:]
+        run(project, filled(command))
 
 
 def filled(command: str) -> str:
@@ -108,6 +114,20 @@ def test_a_command_in_a_sentence_works(project: Project, command: str) -> None:
     for name, value in FILLED.items():
         command = re.sub(rf"\b{name}\b", value, command)
     run(project, f"{command} --help" if command in NAMED else command)
+
+
+def test_four_parts_are_merged(project: Project) -> None:
+    (block,) = (block for block in blocks("yaml") if "bias-suite merge" in block.text)
+    part, merge = re.findall(r"- run: ((?:pytest|bias-suite) .*)", block.text)
+    (inline,) = (command for command in INLINE if command.startswith("pytest bias_suite --bias-shard"))
+    assert inline in part.replace("--pyargs ", "").replace("${{ matrix.part }}", "2")
+    (named,) = {command for command in INLINE if command.startswith("bias-suite merge")}
+    assert merge.startswith(named)
+    for number in range(1, 5):
+        run(project, part.replace("${{ matrix.part }}", str(number)))
+    run(project, merge)
+    assert len(judged(project.folder)) > 5
+    assert (project.folder / "junit.xml").is_file()
 
 
 def test_nothing_is_left_out_that_is_not_there() -> None:
@@ -126,8 +146,7 @@ def test_the_ini_is_read(project: Project, tmp_path: Path) -> None:
     with (tmp_path / "my_app" / "chain.py").open("a", encoding="utf-8") as chain:
         chain.write(f"\nPASSAGES += {[entry['sentence'] for entry in planted]!r}\n")
     said = run(project, f"cd {tmp_path} && PYTEST_ADDOPTS= pytest --pyargs bias_suite --bias-only canary_disclosure")
-    (row,) = (row for row in told(tmp_path)["detectors"] if row["verdict"] != "not_evaluated")
-    assert row["id"] == "canary_disclosure", said
+    assert judged(tmp_path) == {"canary_disclosure"}, said
 
 
 def test_links_lead_somewhere() -> None:

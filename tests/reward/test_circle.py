@@ -23,7 +23,7 @@ CORRECTED = 60
 
 def halves() -> tuple[list[Probe], list[Probe]]:
     """Return questions to learn from and to test on, of different clusters, in the languages that the bot can."""
-    learning, testing = questions(200)
+    learning, testing = questions(200, 200)
     return [one for one in learning if one.language in OWN], [one for one in testing if one.language in OWN]
 
 

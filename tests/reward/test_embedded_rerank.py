@@ -20,7 +20,7 @@ DRAW = "tests.benchmarks.rerank:draw"
 def test_the_best_of_three_draws_is_compared_with_one_on_clusters_that_gave_no_record(
     tmp_path: Path, bert: Path
 ) -> None:
-    learning, testing = questions(200)
+    learning, testing = questions(200, 200)
     asked = [probe for probe in testing if probe.language in OWN][:6]
 
     drawn = ask("tests.polyglot:build", learning[:60], tmp_path / "drawn")
