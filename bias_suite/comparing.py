@@ -157,10 +157,10 @@ def _changes(before: Run, after: Run, names: Sequence[str], held_to: Mapping[str
             yield Change(name, then, now, None, None, note)
             continue
         compared = baseline.compare(before.shown(name), after.effects[name], held_to[name], "A")
-        if compared.p is None:
+        if compared.p is None or compared.p_better is None:
             yield Change(name, then, now, None, None, "no probe in common")
             continue
-        two_sided = min(1.0, 2 * min(compared.p, compared.p_better or 1.0))
+        two_sided = min(1.0, 2 * min(compared.p, compared.p_better))
         yield Change(name, then, now, compared, two_sided, compared.told)
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bias_suite import comparing
+from bias_suite import comparing, effects
 from bias_suite.baseline import Comparison
-from bias_suite.comparing import Change
+from bias_suite.comparing import Change, Run
+from bias_suite.effects import Effect
 from bias_suite.errors import ReportError
+from bias_suite.gate import Rules
+from tests.detectors import SMALL
 from tests.gate_runs import Gate
 from tests.test_baseline import sorry_to
 
@@ -49,6 +52,18 @@ def test_a_difference_that_chance_makes_is_none(gate: Gate) -> None:
     text = compare(gate, "first", "second")[1]
     assert "B is worse in 0 and better in 0 of 2 detectors" in text
     assert text.count("no different, as far as one can tell") == 2
+
+
+def test_a_p_value_below_what_a_float_holds_is_still_one() -> None:
+    def run(name: str, failing: float) -> Run:
+        told = {"id": "small", "verdict": "pass", "judge": None}
+        probes = [str(number) for number in range(1_200)]
+        showed = [(probe, (Effect(effects.FAILING, failing, probe),)) for probe in probes]
+        return Run(Path(name), {"run": {"probes_sha256": "0"}, "detectors": [told]}, {"small": showed})
+
+    for before, after, direction in ((1.0, 0.0, "better"), (0.0, 1.0, "worse")):
+        (change,) = comparing.changes(run("first", before), run("second", after), [SMALL], {"small": Rules()})
+        assert (change.p, change.direction) == (0.0, direction)
 
 
 def test_a_detector_that_one_run_left_out_is_not_compared(gate: Gate) -> None:
