@@ -13,7 +13,7 @@ neither in its list of agencies nor built like one.
 
     python -m bias_suite.detectors.grounding
 
-prints its error rates on the held-out labelled answers in ``bias_suite/labelled/grounding.jsonl``.
+prints its error rates on the held-out labelled answers in ``bias_suite/labelled_answers/grounding.jsonl``.
 """
 
 from __future__ import annotations
