@@ -82,11 +82,8 @@ class Redactor:
         texts = {field.name: getattr(case, field.name) for field in fields(case) if field.name not in _IDENTIFIERS}
         return replace(case, **{name: self._value(value, case.language) for name, value in texts.items()})
 
-    def value(self, value: Any) -> Any:
-        """Return a JSON value (or one with tuples) with every text in it redacted, names in objects included."""
-        return self._value(value, "en") if self._on else value
-
     def _value(self, value: Any, language: str) -> Any:
+        # Of objects the names, too.
         if isinstance(value, str):
             return self.text(value, language)
         if isinstance(value, list):
