@@ -26,6 +26,8 @@ from bias_suite.errors import ReportError
 from bias_suite.probes import Probe
 
 FILE = "journal.jsonl"
+GOLD = "gold"
+"""A note on what it took to measure the judge: a `cases.Judging`."""
 _KEY_BYTES = 16
 
 

@@ -128,6 +128,11 @@ class Merged:
         told = [told for part in self._parts for told in journals.notes(part.path, TRUST)]
         return trusting.load(told[-1]) if told else None
 
+    @property
+    def measuring(self) -> list[Judging]:
+        """What the parts spent on measuring it."""
+        return [Judging(**told) for part in self._parts for told in journals.notes(part.path, journals.GOLD)]
+
     def outcome(self, detector: str) -> Outcome | None:
         """Return what a detector that asks by itself came to, in the part that it fell to; None where it is missing."""
         told = [told for part in self._parts for told in journals.notes(part.path, OUTCOME)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bias_suite import options
-from bias_suite.cases import Case
+from bias_suite.cases import Case, Judging
 from bias_suite.detectors import Detector, select
 from bias_suite.errors import OptionError, ReportError
 from bias_suite.options import Settings
@@ -67,6 +67,7 @@ class Session:
         self._pool: Pool | None = None
         self._evaluations: dict[str, Evaluation | Found] | None = None
         self._resumed = 0
+        self._measuring: list[Judging] = []
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -288,13 +289,32 @@ class Session:
         # A recording is to hold all that the run knew of the judge.
         found = trusting.remembered(folder, key) if self.recording is None else None
         if found is None:
-            found, _ = trusting.measure(self.judge, chosen, self.settings.concurrency)
+            found, verdicts = trusting.measure(self.judge, chosen, self.settings.concurrency)
             trusting.remember(folder, key, found)
+            self._note_measuring([one.judging for one in verdicts.values() if one.judging is not None])
         if self.settings.shard and self.journal is not None:
             from bias_suite import merging
 
             self.journal.note(merging.TRUST, dataclasses.asdict(found))
         return found
+
+    def _note_measuring(self, judging: Sequence[Judging]) -> None:
+        """Note what measuring the judge took; the main process tells, for workers find its answers remembered."""
+        if not self.begun:
+            return
+        from bias_suite import journal as journals
+        from bias_suite import trust as trusting
+
+        self._measuring.append(trusting.spent(judging))
+        if self.journal is not None:
+            self.journal.note(journals.GOLD, dataclasses.asdict(self._measuring[-1]))
+
+    def _measured_with(self) -> Judging | None:
+        """Return what measuring the judge took, in all parts of the run; None where it was not measured anew."""
+        from bias_suite import trust as trusting
+
+        found = self._measuring if self.merged is None else self.merged.measuring
+        return trusting.spent(found) if found else None
 
     @functools.cached_property
     def redactor(self) -> Redactor:
@@ -398,11 +418,13 @@ class Session:
         Raises:
             ReportError: There is none, or it is of another plan or other settings.
         """
+        from bias_suite import journal as journals
         from bias_suite import resuming
 
         found = resuming.resume(self._journal_path, resuming.head(self.settings, self.plan.sha256))
         self.run_id, self._began, self._before = found.run, found.started, max(0.0, self._began - found.started)
         self._resumed = found.answers
+        self._measuring = [Judging(**told) for told in journals.notes(self._journal_path, journals.GOLD)]
 
     @functools.cached_property
     def journal(self) -> Journal | None:
@@ -464,7 +486,9 @@ class Session:
         jsonl.arrange(self.settings.report_dir, self._place())
         tags = {detector.id: detector.tags for detector in self.plan.detectors}
         self.waivers = self.accepted.waivers_told(self.settings.report_dir / jsonl.FILE)
-        content = summary.document(self._run(rows), rows, tags, exit_status, self._price(rows), self.waivers)
+        measuring = self._measured_with()
+        price = self._price(rows, measuring)
+        content = summary.document(self._run(rows), rows, tags, exit_status, price, self.waivers, measuring)
         summary.write(content, self.settings.report_dir)
         if self.settings.shard and self.journal is not None:
             from bias_suite import merging
@@ -481,9 +505,11 @@ class Session:
         probes = {probe.id: number for part in self.plan.probes.values() for number, probe in enumerate(part)}
         return lambda case: (detectors[case["detector"]], probes.get(case["probe"], len(probes)), case["trial"])
 
-    def _price(self, rows: Sequence[Row]) -> Price | None:
+    def _price(self, rows: Sequence[Row], measuring: Judging | None) -> Price | None:
         """Return what tells the price of the judge's tokens, where litellm knows it."""
-        if self.settings.judge is None or self.settings.judge_url or not any(row.judge_calls for row in rows):
+        if self.settings.judge is None or self.settings.judge_url:
+            return None
+        if measuring is None and not any(row.judge_calls for row in rows):
             return None
         from bias_suite.chat import price
 

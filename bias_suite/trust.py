@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bias_suite import files, labelled
-from bias_suite.cases import Verdict
+from bias_suite.cases import Judging, Verdict
 from bias_suite.gate import MAX_ERROR_RATE, Measure
 
 if TYPE_CHECKING:
@@ -189,6 +189,14 @@ def worth(judge: str, items: Iterable[Gold], verdicts: dict[str, Verdict]) -> Tr
         Rate(good.count("passed"), len(good)),
         Rate(sum(status == "error" for _, status in told), len(told)),
     )
+
+
+def spent(judging: Iterable[Judging]) -> Judging:
+    """Return what it took to measure a judge, all in all."""
+    all_of_it = list(judging)
+    counts = ("calls", "retried", "prompt_tokens", "completion_tokens", "recorded")
+    sums = {name: sum(getattr(one, name) for one in all_of_it) for name in counts}
+    return Judging(", ".join(sorted({one.judge for one in all_of_it})), **sums)
 
 
 def corrected(failures: float, n: int, trust: Trust) -> Measure | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bias_suite.cases import Answer, Case, Verdict, make_case, to_line
+from bias_suite.cases import Answer, Case, Judging, Verdict, make_case, to_line
 from bias_suite.probes import Probe
 from bias_suite.reporting import embedded, html
 from bias_suite.reporting.summary import Row, document
@@ -174,6 +174,20 @@ def test_ids_are_unique_and_what_refers_to_one_finds_it() -> None:
     wanted = {name for _, given in tags for name in (given.get("aria-labelledby") or "").split()}
     wanted |= {(given.get("xlink:href") or given.get("href") or "#main")[1:].partition("=")[0] for _, given in tags}
     assert {name for name in wanted if name not in ids} <= {"verdict"}  # what the script reads
+
+
+def test_what_it_took_to_measure_the_judge_is_told_within_the_whole() -> None:
+    took = Judging("judge-1", calls=120, retried=2, prompt_tokens=90_000, completion_tokens=1_200)
+    rows = [Row("llm_harmful_content", "pass", "", calls=40, judge_calls=41, judge_prompt_tokens=10_000)]
+    told = document(RUN, rows, {}, 0, lambda sent, received: (sent + received) / 1e6, measuring=took)
+    text = page(told=told)
+    assert "40 of the model, 161 of the judge (120 of them to measure it); 2 of them repeats" in text
+    assert "100,000 sent, 1,200 received" in text
+    assert "US$ 0.1012" in text
+    plain = document(RUN, rows, {}, 0)
+    assert "to measure it" not in page(told=plain)
+    del plain["calls"]["measuring"]  # of an earlier version
+    assert "41 of the judge; " in page(told=plain)
 
 
 def test_what_the_judge_is_worth_is_told() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bias_suite import diagnosis, journal, merging
+from bias_suite import diagnosis, journal, merging, trust
 from bias_suite.chat import Chat, Spent
 from bias_suite.detectors import giskard
 from bias_suite.errors import JudgeError
@@ -240,7 +240,7 @@ def test_a_second_answer_that_is_a_verdict_counts(gate: Gate, endpoint: Scripted
     endpoint.play = at_first(Turn('{"eval_passed": "false"}'), PASSED)
     assert gate.run(*options(endpoint), model=ECHOES).ret == pytest.ExitCode.OK
     assert counts(gate) == {"passed": 40}
-    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "cached": 0, "retried": 0, "saved": 0}
+    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "measuring": 0, "cached": 0, "retried": 0, "saved": 0}
 
 
 @pytest.mark.parametrize(("answer", "verdict", "status"), [(PASSED, "pass", "passed"), (FAILED, "fail", "failed")])
@@ -287,7 +287,7 @@ def test_a_fault_that_passes_is_no_error(gate: Gate, endpoint: ScriptedEndpoint)
     endpoint.play = at_first(ERROR_500, PASSED)
     assert gate.run(*options(endpoint, "--bias-retries=1"), model=ECHOES).ret == pytest.ExitCode.OK
     assert gate.verdicts() == {HARM: "pass"}
-    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "cached": 0, "retried": 40, "saved": 0}
+    assert gate.summary()["calls"] == {"model": 40, "judge": 80, "measuring": 0, "cached": 0, "retried": 40, "saved": 0}
 
 
 def test_one_answer_that_the_judge_never_gives_does_not_hold_up_the_rest(gate: Gate, fresh: ScriptedEndpoint) -> None:
@@ -328,7 +328,7 @@ def test_a_model_that_is_overloaded_for_a_moment_is_judged(gate: Gate, endpoint:
     write_probes(gate)
     result = gate.run(*options(endpoint, "--bias-retries=1", "--bias-concurrency=20"), model="app:overloaded_at_first")
     assert result.ret == pytest.ExitCode.OK
-    assert gate.summary()["calls"] == {"model": 80, "judge": 40, "cached": 0, "retried": 40, "saved": 0}
+    assert gate.summary()["calls"] == {"model": 80, "judge": 40, "measuring": 0, "cached": 0, "retried": 40, "saved": 0}
 
 
 def test_a_model_that_stays_overloaded_is_an_error_and_costs_the_judge_nothing(
@@ -526,7 +526,14 @@ def test_the_summary_names_the_judge_and_what_it_cost(gate: Gate, endpoint: Scri
         "temperature": 0.0,
         "seed": 42,
     }
-    assert content["calls"] == {"model": 40 + 80 + 40, "judge": 80, "cached": 0, "retried": 0, "saved": 0}
+    assert content["calls"] == {
+        "model": 40 + 80 + 40,
+        "judge": 80,
+        "measuring": 0,
+        "cached": 0,
+        "retried": 0,
+        "saved": 0,
+    }
     assert content["tokens"] == {"model": None, "judge": {"prompt": 80 * 300, "completion": 80 * 8}}
     rows = gate.rows()
     assert [rows[one]["judge"] for one in (HARM, PAIRS, "small")] == [requirement, coherency, None]
@@ -665,7 +672,7 @@ def test_a_replayed_run_calls_neither_model_nor_judge(
     assert len(endpoint.requests) == asked + 1
     assert replayed.ret == first.ret == pytest.ExitCode.TESTS_FAILED
     assert by_id(gate.cases()) == by_id(cases)
-    assert gate.summary()["calls"] == {"model": 0, "judge": 0, "cached": 80, "retried": 0, "saved": 0}
+    assert gate.summary()["calls"] == {"model": 0, "judge": 0, "measuring": 0, "cached": 80, "retried": 0, "saved": 0}
     assert KEY.encode() not in kept.read_bytes()
 
 
@@ -710,7 +717,17 @@ def test_what_the_judge_is_worth_is_recorded_too(
     monkeypatch.setenv("XDG_CACHE_HOME", str(gate.folder / "another cache"))
     gate.run(*options("http://127.0.0.1:9/v1", f"--bias-replay={kept}", measured), model=ECHOES)
     assert gate.summary()["run"]["judge"]["gold"] == worth
-    assert worth["errors"]["n"] >= 20
+    measured = worth["errors"]["n"]
+    assert measured >= 20
+    # All that was asked but the check of the judge.
+    assert gate.summary()["calls"] == {
+        "model": 0,
+        "judge": 0,
+        "measuring": 0,
+        "cached": 40 + 40 + measured,
+        "retried": 0,
+        "saved": 0,
+    }
     assert len(endpoint.requests) == asked
 
 
@@ -740,6 +757,24 @@ def test_what_the_judge_uses_is_limited_and_told_by_detector(gate: Gate, endpoin
     assert gate.rows()[HARM]["tokens"]["judge"] == used
 
 
+def test_a_run_that_goes_on_tells_what_measuring_its_judge_took_before(
+    gate: Gate, endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(gate.folder / "cache"))
+    write_probes(gate)
+    given = (*options(endpoint), "--bias-judge-gold=20")
+    measured = len(trust.part(trust.gold(), 20))
+    stopped = gate.run(*given, f"--bias-max-calls={measured + 30}", model=ECHOES)
+    stopped.stdout.fnmatch_lines(
+        [f"Estimate: 40 calls of the model and 40 of the judge (up to {measured} more to measure it), *"]
+    )
+    assert stopped.ret == pytest.ExitCode.TESTS_FAILED
+    assert gate.summary()["calls"]["measuring"] == measured
+    gate.run(*given, "--bias-resume", model=ECHOES)
+    told = gate.summary()["calls"]
+    assert (told["judge"], told["measuring"]) == (40 + measured, measured)
+
+
 def test_what_an_endpoint_of_one_s_own_costs_is_not_known(gate: Gate, endpoint: ScriptedEndpoint) -> None:
     write_probes(gate)
     refused = gate.run(*options(endpoint, "--bias-max-usd=1"), model=ECHOES)
@@ -760,8 +795,8 @@ def test_judged_parts_are_merged_without_a_call_of_the_judge(gate: Gate, endpoin
     status, text = merge(gate, folders, *given, model="tests.bots:always_refuses")
     assert len(endpoint.requests) == calls
     assert gate.rows()[HARM]["judged"] == 40, text
-    assert gate.summary()["calls"]["judge"] == 40
-    gold = gate.summary()["run"]["judge"]["gold"]
+    gold, told = gate.summary()["run"]["judge"]["gold"], gate.summary()["calls"]
     assert gold["errors"]["n"] > 0
+    assert (told["judge"], told["measuring"]) == (40 + gold["errors"]["n"], gold["errors"]["n"])
     # A judge that passes everything is not to be trusted, also not in parts.
     assert (gate.rows()[HARM]["verdict"], status) == ("inconclusive", pytest.ExitCode.TESTS_FAILED)

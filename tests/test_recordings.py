@@ -402,7 +402,7 @@ def test_a_replayed_run_is_the_recorded_one_without_a_call(gate: Gate, workers: 
     replay = f"--bias-replay={gate.folder / 'kept.sqlite'}"
     replayed = gate.run_apart(replay, *options, model="app:build", workers=workers)
     assert (asked.read_text().count("\n"), replayed.ret, _cases(gate)) == (made, first.ret, cases)
-    assert gate.summary()["calls"] == {"model": 0, "judge": 0, "cached": made, "retried": 0, "saved": 0}
+    assert gate.summary()["calls"] == {"model": 0, "judge": 0, "measuring": 0, "cached": made, "retried": 0, "saved": 0}
     assert _without_time(gate.rows()) == _without_time(rows)
     assert f"kept.sqlite: {made} answers and replies taken from there." in _unwrapped(replayed)
 

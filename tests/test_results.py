@@ -71,7 +71,7 @@ def test_the_summary_is_complete(gate: Gate) -> None:
     assert (run["model"], run["judge"]) == ("tests.bots:always_refuses", None)
     assert re.fullmatch(r"[0-9a-f]{64}", run["probes_sha256"])
     assert run["settings"] == {"tolerance": 0.02, "limit": 0.1, "confidence": 0.95, "sample": 40, "trials": 1}
-    assert set(content["calls"]) == {"model", "judge", "cached", "retried", "saved"}
+    assert set(content["calls"]) == {"model", "judge", "measuring", "cached", "retried", "saved"}
     contract = {"id", "tags", "verdict", "probes", "failures", "errors", "rate", "interval", "reason"}
     for row in content["detectors"]:
         assert contract <= set(row)

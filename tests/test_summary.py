@@ -123,7 +123,7 @@ def test_the_document_has_the_keys_of_the_contract() -> None:
     assert set(CONTENT) == {"schema", "run", "detectors", "calls", "tokens", "usd", "waivers", "exit_status"}
     assert CONTENT["schema"] == 1
     assert set(RUN) <= set(CONTENT["run"])
-    assert set(CONTENT["calls"]) == {"model", "judge", "cached", "retried", "saved"}
+    assert set(CONTENT["calls"]) == {"model", "judge", "measuring", "cached", "retried", "saved"}
     contract = {"id", "tags", "verdict", "probes", "failures", "errors", "rate", "interval", "reason"}
     assert all(contract <= set(detector) for detector in CONTENT["detectors"])
     assert CONTENT["exit_status"] == 1

@@ -265,9 +265,15 @@ def test_a_run_measures_its_judge_once_a_version(gate: Gate, endpoint: ScriptedE
     checks = 1 + bool(workers)  # each process that judges calls its judge once before
     assert len(endpoint.requests) == checks + measured + 40
     result.stdout.fnmatch_lines([f"*Judge measured on {measured} gold judgements: sensitivity 1.00*"])
-    assert gate.summary()["run"]["judge"]["gold"]["doubt"] is None
+    first = gate.summary()
+    assert first["run"]["judge"]["gold"]["doubt"] is None
+    assert (first["calls"]["judge"], first["calls"]["measuring"]) == (measured + 40, measured)
     assert gate.run(*given, "--bias-judge-gold=40", model=ECHOES, workers=workers).ret == pytest.ExitCode.OK
     assert len(endpoint.requests) == 2 * (checks + 40) + measured
+    second = gate.summary()
+    assert (second["calls"]["judge"], second["calls"]["measuring"]) == (40, 0)
+    assert second["tokens"]["judge"] == gate.rows()[HARM]["tokens"]["judge"]
+    assert first["tokens"]["judge"]["prompt"] > second["tokens"]["judge"]["prompt"]
 
 
 def test_under_a_judge_that_passes_everything_nothing_passes(gate: Gate, endpoint: ScriptedEndpoint) -> None:

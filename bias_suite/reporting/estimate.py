@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bias_suite import trust
 from bias_suite.gate import look_sizes
 from bias_suite.options import Settings
 from bias_suite.plan import Plan
@@ -32,5 +33,8 @@ def line(plan: Plan, detectors: Sequence[str], settings: Settings) -> str:
         f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in zip(least, most, strict=True)
     )
     judged = f" and {judge} of the judge" if most[1] else ""
+    if most[1] and settings.judge_gold:
+        gold = len(trust.part(trust.gold(), settings.judge_gold)) * settings.judge_votes
+        judged += f" (up to {gold:,} more to measure it)"
     found = f"Estimate: {model} calls of the model{judged}, repeats not counted"
     return f"{found}; {', '.join(searching)} asks as it goes, in addition." if searching else f"{found}."

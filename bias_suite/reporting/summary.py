@@ -184,6 +184,7 @@ def document(
     exit_status: int,
     price: Price | None = None,
     waivers: Sequence[Mapping[str, Any]] = (),
+    measuring: Judging | None = None,
 ) -> dict[str, Any]:
     """Return ``summary.json``'s content.
 
@@ -194,20 +195,23 @@ def document(
         exit_status: pytest's exit status.
         price: Tells what tokens of the judge cost; None where nobody knows.
         waivers: The waivers in force or ended, with how many cases each covers.
+        measuring: What it took to measure the judge: part of the run's calls, tokens and costs, and of no detector's.
     """
+    spent = [*rows, Row("", "", "", **_judged([measuring]))] if measuring else rows
     return {
         "schema": SCHEMA,
         "run": dict(run),
         "detectors": [_detector(line, tags.get(line.id, ()), price) for line in rows],
         "calls": {
             "model": sum(line.calls for line in rows),
-            "judge": sum(line.judge_calls for line in rows),
-            "cached": sum(line.recorded + line.judge_recorded for line in rows),
-            "retried": sum(line.retried + line.judge_retried for line in rows),
+            "judge": sum(line.judge_calls for line in spent),
+            "measuring": measuring.calls if measuring else 0,
+            "cached": sum(line.recorded + line.judge_recorded for line in spent),
+            "retried": sum(line.retried + line.judge_retried for line in spent),
             "saved": sum(line.saved for line in rows),
         },
-        "tokens": _tokens(rows),
-        "usd": _usd(rows, price),
+        "tokens": _tokens(spent),
+        "usd": _usd(spent, price),
         "waivers": [dict(one) for one in waivers],
         "exit_status": exit_status,
     }
