@@ -18,7 +18,7 @@ import pytest
 from bias_suite import options
 from bias_suite.cases import Case, Judging
 from bias_suite.detectors import Detector, select
-from bias_suite.errors import OptionError, ReportError
+from bias_suite.errors import BudgetError, OptionError, ReportError
 from bias_suite.options import Settings
 from bias_suite.reporting import summary
 from bias_suite.reporting.summary import Price, Row
@@ -258,6 +258,7 @@ class Session:
 
         Raises:
             JudgeError: The judge cannot be called.
+            BudgetError: The budget does not reach for measuring it.
         """
         names = self.evaluable(detectors)
         if self.merged is not None:
@@ -273,6 +274,7 @@ class Session:
 
         Raises:
             JudgeError: The judge cannot be called.
+            BudgetError: The budget does not reach for the measuring.
         """
         if self.merged is not None:
             return self.merged.trust
@@ -289,7 +291,13 @@ class Session:
         # A recording is to hold all that the run knew of the judge.
         found = trusting.remembered(folder, key) if self.recording is None else None
         if found is None:
-            found, verdicts = trusting.measure(self.judge, chosen, self.settings.concurrency)
+            try:
+                found, verdicts = trusting.measure(self.judge, chosen, self.settings.concurrency)
+            except BudgetError as error:
+                raise BudgetError(
+                    f"{error}, before the judge was measured on {len(chosen)} gold judgements: allow more, or leave "
+                    "the measuring out (--bias-judge-gold 0)"
+                ) from None
             trusting.remember(folder, key, found)
             self._note_measuring([one.judging for one in verdicts.values() if one.judging is not None])
         if self.settings.shard and self.journal is not None:

@@ -775,6 +775,22 @@ def test_a_run_that_goes_on_tells_what_measuring_its_judge_took_before(
     assert (told["judge"], told["measuring"]) == (40 + measured, measured)
 
 
+def test_a_budget_that_does_not_reach_for_measuring_the_judge_is_told_as_that(
+    gate: Gate, endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(gate.folder / "cache"))
+    write_probes(gate)
+    given = (*options(endpoint), "--bias-judge-gold=20", "--bias-max-calls=10")
+    result = gate.run(*given, model=ECHOES)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = (
+        r"ERROR: the budget of 10 calls is spent \(--bias-max-calls\), before the judge was measured on 2\d gold "
+        r"judgements: allow more, or leave the measuring out \(--bias-judge-gold 0\)"
+    )
+    assert re.search(told, result.stdout.str() + result.stderr.str())
+    assert len(endpoint.requests) == 10
+
+
 def test_what_an_endpoint_of_one_s_own_costs_is_not_known(gate: Gate, endpoint: ScriptedEndpoint) -> None:
     write_probes(gate)
     refused = gate.run(*options(endpoint, "--bias-max-usd=1"), model=ECHOES)
